@@ -21,6 +21,8 @@ pub enum FaultKind {
     Conflict,
     /// A stated condition (If-Match) does not hold: 412.
     Stale,
+    /// The idempotency key belongs to another request: 422.
+    KeyReused,
     /// The body is larger than the named limit: 413.
     TooLarge,
     /// A limit on the rate or a full queue: 429.
@@ -114,7 +116,9 @@ impl Fault {
     /// Something needed does not answer; come back after `retry_after_ms`.
     #[must_use]
     pub fn unavailable(cause: impl Into<String>, retry_after_ms: i64) -> Self {
-        let mut fault = Self::new(FaultKind::Unavailable, "unavailable", "not available at this moment; please try again shortly").because(cause);
+        let mut fault =
+            Self::new(FaultKind::Unavailable, "unavailable", "not available at this moment; please try again shortly")
+                .because(cause);
         fault.retry_after_ms = Some(retry_after_ms);
         fault
     }

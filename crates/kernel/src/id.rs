@@ -44,9 +44,8 @@ impl Buckets {
     /// The bucket that `bytes` fall into, by FNV-1a folded to the count; the same on every machine and for ever.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> Bucket {
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash =
+            bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         let folded = (hash ^ (hash >> 32)) & u64::from(self.0 - 1);
         Bucket(u16::try_from(folded).unwrap_or_default())
     }

@@ -188,7 +188,9 @@ mod tests {
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(Timestamp::from_millis(1_709_210_096_789).to_string(), "2024-02-29T12:34:56.789Z");
         assert_eq!(Timestamp::parse("2024-02-29T07:34:56.789-05:00"), Some(Timestamp::from_millis(1_709_210_096_789)));
-        for wrong in ["2023-02-29T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z"] {
+        for wrong in
+            ["2023-02-29T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "2024-01-01T00:00:00.Z"]
+        {
             assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
         }
     }

@@ -47,7 +47,12 @@ mod tests {
     fn what_we_start_we_can_read() {
         let context = TraceContext::start(&mut Draw::seeded(3));
         assert_eq!(TraceContext::parse(&context.to_string()), Some(context));
-        for wrong in ["", "00-0-0-01", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"] {
+        for wrong in [
+            "",
+            "00-0-0-01",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
             assert_eq!(TraceContext::parse(wrong), None, "{wrong}");
         }
     }

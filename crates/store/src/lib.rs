@@ -4,6 +4,7 @@
 //! Reading order: [`Value`], [`Table`], [`Batch`], [`Error`], then the two engines `sqlite` and `postgres`.
 
 mod batch;
+mod check;
 mod error;
 mod migrate;
 mod platform;
@@ -19,6 +20,7 @@ pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use error::Error;
 pub use migrate::{Migration, Pending};
 pub use platform::{OUTBOX_EVENTS, PLATFORM};
+pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
 pub use table::{Column, Read, Rows, Table};
 pub use value::{Kind, Row, Value};
@@ -31,4 +33,116 @@ pub struct Store(Engine);
 enum Engine {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
+}
+
+impl Store {
+    /// Opens the embedded database in the file `path`, made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the file cannot be opened.
+    pub fn sqlite(path: &Path) -> Result<Self, Error> {
+        sqlite::Sqlite::open(path).map(|engine| Self(Engine::Sqlite(engine)))
+    }
+
+    /// Connects to the PostgreSQL (15 or newer) at `url` with at most `connections` connections.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it does not answer or is too old; [`Error::Broken`] if the URL is none.
+    pub async fn postgres(url: &str, connections: usize) -> Result<Self, Error> {
+        postgres::Postgres::connect(url, connections).await.map(|engine| Self(Engine::Postgres(engine)))
+    }
+
+    /// Whether other processes may write to this database too.
+    #[must_use]
+    pub fn shared(&self) -> bool {
+        matches!(self.0, Engine::Postgres(_))
+    }
+
+    /// The migrations of `all` that the database lacks, in order.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if an applied text differs from ours, or the database is ahead of this program.
+    pub async fn pending(&self, all: &[Migration]) -> Result<Vec<Pending>, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.pending(all).await,
+            Engine::Postgres(engine) => engine.pending(all).await,
+        }
+    }
+
+    /// Applies what [`Store::pending`] names, one process at a time, each migration in a transaction of its own.
+    ///
+    /// # Errors
+    /// As [`Store::pending`], and [`Error::Broken`] if a statement is refused.
+    pub async fn migrate(&self, all: &[Migration]) -> Result<Vec<Pending>, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.migrate(all).await,
+            Engine::Postgres(engine) => engine.migrate(all).await,
+        }
+    }
+
+    /// The head row of `service`, made with `source` as the name of its log if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn head(&self, service: &'static str, source: &str) -> Result<Head, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.head(service, source).await,
+            Engine::Postgres(engine) => engine.head(service, source).await,
+        }
+    }
+
+    /// Runs a named read.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if an argument or a column is of another kind; [`Error::Unavailable`].
+    pub async fn read(&self, read: &'static Read, arguments: Vec<Value>) -> Result<Vec<Row>, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.read(read, arguments).await,
+            Engine::Postgres(engine) => engine.read(read, arguments).await,
+        }
+    }
+
+    /// The rows of `keys` that are there, in any order: all columns, the key's first, then the version.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn load(&self, table: &'static Table, keys: Vec<Key>) -> Result<Vec<Row>, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.load(table, keys).await,
+            Engine::Postgres(engine) => engine.load(table, keys).await,
+        }
+    }
+
+    /// Commits `batch` whole or not at all; `Ok` says that it is durable.
+    ///
+    /// # Errors
+    /// All of [`Error`]; only [`Error::UnknownOutcome`] leaves open whether it was written.
+    pub async fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.commit(batch).await,
+            Engine::Postgres(engine) => engine.commit(batch).await,
+        }
+    }
+
+    /// Prepares a read without running it: for the test that holds every statement against both engines.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the engine refuses it or its numbers do not appear in order.
+    pub async fn prepare(&self, read: &'static Read) -> Result<(), Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.prepare(read).await,
+            Engine::Postgres(engine) => engine.prepare(read).await,
+        }
+    }
+
+    /// The columns that `table` has in the database, by name, without `version`: for the test that holds [`Table`]s against it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn columns(&self, table: &'static Table) -> Result<Vec<String>, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.columns(table).await,
+            Engine::Postgres(engine) => engine.columns(table).await,
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl Table {
 /// A named read: one SQL text with `$1 … $n` for all engines.
 ///
 /// The numbers first appear in order (SQLite numbers them by appearance). Tokens, the closed table of dialect:
-/// `{in $n}` compares with each value of a list argument: `WHERE sku {in $1}`.
+/// `{in $n}` compares with each text of a list argument: `WHERE topic {in $2}`. There is no other.
 #[derive(Debug)]
 pub struct Read {
     /// As `orders.order-by-state`, for errors and measures.

@@ -16,6 +16,8 @@ pub enum Kind {
     Blob,
     /// A [`kernel::Id`]: `uuid` on PostgreSQL, 16 bytes on SQLite.
     Id,
+    /// A list of texts; only for an argument of a read under the token `{in $n}`, never a column.
+    Texts,
 }
 
 /// One value of a row.
@@ -31,6 +33,8 @@ pub enum Value {
     Blob(Vec<u8>),
     /// An id.
     Id(Id),
+    /// A list of texts; only for an argument of a read.
+    Texts(Vec<String>),
 }
 
 macro_rules! value_from {
@@ -133,6 +137,7 @@ fn unexpected(index: usize, wanted: &str, found: Option<&Value>) -> Error {
         Some(Value::Text(_)) => "text",
         Some(Value::Blob(_)) => "bytes",
         Some(Value::Id(_)) => "an id",
+        Some(Value::Texts(_)) => "a list",
     };
     Error::Broken(format!("column {index}: expected {wanted}, found {found}"))
 }

@@ -1,0 +1,67 @@
+//! Idempotency keys, stored in the batch of the change they caused: a repeat answers as the first time, or is refused.
+//! Leaves reading the header and the fingerprint of a request to `web`.
+
+use kernel::{Bucket, Fault, FaultKind, Millis};
+use store::{Mechanism, Sabotage};
+
+use crate::input::Stop;
+use crate::tables::StoredKey;
+use crate::work::Work;
+
+/// How long a key is kept unless it is kept for ever, as those of orders are.
+pub const KEY_KEPT_MS: Millis = 30 * 24 * 3600 * 1000;
+
+/// A key, whose it is and what it was sent for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyScope {
+    /// Who sent it, for which route and which target.
+    pub scope: String,
+    /// The key as sent.
+    pub key: String,
+    /// The target's bucket, with which it moves.
+    pub bucket: Bucket,
+    /// What tells this request from another under the same key.
+    pub fingerprint: Vec<u8>,
+    /// How long it is kept; for ever if `None`.
+    pub kept_ms: Option<Millis>,
+}
+
+/// What the first use of a key came to.
+pub(crate) struct FirstUse {
+    pub(crate) status: u16,
+    pub(crate) resource: String,
+}
+
+/// The first use of `key`, if there was one.
+pub(crate) fn first_use(work: &mut Work<'_>, key: &KeyScope) -> Result<Option<FirstUse>, Stop> {
+    if Sabotage::off(Mechanism::Key) {
+        return Ok(None);
+    }
+    let Some(stored) = work.find::<StoredKey>(&(work.service().to_owned(), key.scope.clone(), key.key.clone()))? else {
+        return Ok(None);
+    };
+    if stored.fingerprint != key.fingerprint {
+        let detail = "this Idempotency-Key was sent before with another request; use a new key for a new request";
+        return Err(Fault::new(FaultKind::KeyReused, "idempotency-key-reused", detail).into());
+    }
+    let status = u16::try_from(stored.status).map_err(|_| Stop::Broken(format!("{} is no status", stored.status)))?;
+    Ok(Some(FirstUse { status, resource: stored.resource.clone() }))
+}
+
+/// Stores what the first use of `key` came to.
+pub(crate) fn keep(work: &mut Work<'_>, key: &KeyScope, first: &FirstUse) {
+    if Sabotage::off(Mechanism::Key) {
+        return;
+    }
+    let stored = StoredKey {
+        service: work.service().to_owned(),
+        scope: key.scope.clone(),
+        key: key.key.clone(),
+        bucket: key.bucket,
+        fingerprint: key.fingerprint.clone(),
+        status: i64::from(first.status),
+        resource: first.resource.clone(),
+        expires_at: key.kept_ms.map(|ms| work.now().plus_ms(ms)),
+    };
+    work.save(stored);
+}

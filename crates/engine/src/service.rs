@@ -1,0 +1,174 @@
+//! A service as data, and how it is started and stopped. Building one starts nothing.
+//! Leaves which services run where to the program that composes them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use kernel::{BoxFuture, Runtime};
+use log::Wakes;
+use store::{Error, Migration, Read, Store, Table};
+use tokio::sync::{mpsc, watch};
+
+use crate::executor::Executor;
+use crate::handle::Handle;
+use crate::jobs::Job;
+use crate::lanes::Lanes;
+use crate::lease::Leadership;
+use crate::reader::{Reader, first_source};
+use crate::subscription::Subscription;
+use crate::timers::{TimerKind, TimerWake, Timers};
+use crate::watchers::Watchers;
+
+/// What a service is, besides its routes.
+pub struct Service {
+    /// Its name, which prefixes its tables and topics.
+    pub name: &'static str,
+    /// Its migrations.
+    pub migrations: &'static [Migration],
+    /// Its tables, for the test that holds them against the database.
+    pub tables: &'static [&'static Table],
+    /// Its reads, for the test that prepares them.
+    pub reads: &'static [&'static Read],
+    /// What it does on others' events; at most one for each other service.
+    pub subscriptions: Vec<Subscription>,
+    /// What it does when time has passed.
+    pub timers: Vec<TimerKind>,
+    /// What it does again and again.
+    pub jobs: Vec<Job>,
+}
+
+/// What services of one process share.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database.
+    pub store: Store,
+    /// The port to the world.
+    pub runtime: Arc<dyn Runtime>,
+    /// Wakes readers within the process.
+    pub wakes: Wakes,
+}
+
+/// A service that runs.
+pub struct Running {
+    /// Its door.
+    pub handle: Handle,
+    stop: watch::Sender<bool>,
+    loops_ended: mpsc::Receiver<()>,
+    executor_ended: mpsc::Receiver<()>,
+}
+
+impl Running {
+    /// Stops reading, firing and working, then decides what is queued, then ends.
+    pub async fn shut_down(mut self) {
+        self.stop.send_replace(true);
+        // The channel closes when the last loop has dropped its end of it.
+        let _ = self.loops_ended.recv().await;
+        self.handle.lanes.close();
+        let _ = self.executor_ended.recv().await;
+    }
+}
+
+/// Starts `service` on an up-to-date database.
+///
+/// # Errors
+/// [`Error::Unavailable`] if its head row cannot be read.
+pub async fn start(service: Service, settings: &Settings) -> Result<Running, Error> {
+    let Settings { store, runtime, wakes } = settings.clone();
+    let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
+    let handle = Handle {
+        service: service.name,
+        store: store.clone(),
+        runtime: runtime.clone(),
+        lanes: lanes.clone(),
+        watchers: watchers.clone(),
+    };
+    let source = first_source(service.name, &handle);
+    let head = store.head(service.name, &source).await?;
+    let (stop, stopped) = watch::channel(false);
+    let stopping = Stopping(stopped);
+    let timer_wake = TimerWake::default();
+
+    let (executor_alive, executor_ended) = mpsc::channel(1);
+    let executor = Executor {
+        service: service.name,
+        store: store.clone(),
+        runtime: runtime.clone(),
+        lanes,
+        wakes: wakes.clone(),
+        watchers,
+        timer_wake: timer_wake.clone(),
+        epoch: head.epoch,
+        source: head.source,
+    };
+    runtime.spawn("executor", holding(executor_alive, Box::pin(executor.run())));
+
+    let (alive, loops_ended) = mpsc::channel(1);
+    let spawn = |name, task| runtime.spawn(name, holding(alive.clone(), task));
+    let leadership = if store.shared() {
+        let (leadership, contest) = Leadership::contested(handle.clone(), stopping.clone());
+        spawn("lease", contest);
+        leadership
+    } else {
+        Leadership::alone()
+    };
+    let mut all_caught_up = Vec::new();
+    for subscription in service.subscriptions {
+        let (caught_up, receiver) = watch::channel(false);
+        all_caught_up.push(receiver);
+        let reader = Reader {
+            handle: handle.clone(),
+            subscription: Arc::new(subscription),
+            wakes: wakes.clone(),
+            leadership: leadership.clone(),
+            stopping: stopping.clone(),
+            caught_up,
+        };
+        spawn("reader", Box::pin(reader.run()));
+    }
+    let timers = Timers {
+        handle: handle.clone(),
+        kinds: service.timers,
+        wake: timer_wake,
+        leadership: leadership.clone(),
+        stopping: stopping.clone(),
+        caught_up: all_caught_up,
+    };
+    spawn("timers", Box::pin(timers.run()));
+    for job in service.jobs {
+        spawn("job", Box::pin(job.repeat(handle.clone(), wakes.clone(), leadership.clone(), stopping.clone())));
+    }
+    Ok(Running { handle, stop, loops_ended, executor_ended })
+}
+
+/// Runs `task` and lets go of `alive` when it has ended, even by a panic.
+fn holding(alive: mpsc::Sender<()>, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        task.await;
+        drop(alive);
+    })
+}
+
+/// Whether the service is to stop.
+#[derive(Clone)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    pub(crate) fn begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Ends when the service is to stop.
+    pub(crate) async fn wait(&self) {
+        // The sender lives as long as the service: if it is gone, that is a stop too.
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+    }
+
+    /// What `future` gives, or `None` if the service is to stop first.
+    pub(crate) async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.wait() => None,
+            value = future => Some(value),
+        }
+    }
+}

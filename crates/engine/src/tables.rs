@@ -1,0 +1,129 @@
+//! The engine's own tables, shared by all services of a database and told apart by the column `service`.
+//! Leaves head rows and outboxes to `store`.
+
+use kernel::{Bucket, Timestamp};
+use store::{Kind, Migration, Read, Table};
+
+use crate::tally;
+
+/// The engine's migrations.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { service: "engine", number: 1, name: "engine", sql: include_str!("../migrations/0001_engine.sql") }];
+
+/// The engine's tables, for the test that holds them against the database.
+pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &TOKEN_KEY];
+
+/// The engine's reads, for the test that prepares them.
+pub static READS: &[&Read] = &[&TIMERS_DUE, &TIMER_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &CURSORS, &PARKED_COUNT];
+
+tally! {
+    /// How far a service has applied a log, or one partition of it.
+    pub(crate) struct Cursor in CURSOR = "engine_cursor", Stay {
+        key { service: String, source: String, topic: String, partition: i64, }
+        seq: i64,
+    }
+}
+
+tally! {
+    /// Something that is to happen.
+    pub(crate) struct Timer in TIMER = "engine_timer", Move {
+        key { service: String, kind: String, subject: String, }
+        bucket: Bucket,
+        due_at: Timestamp,
+    }
+}
+
+tally! {
+    /// Who does a service's lonely work, and the how-manieth holder that is.
+    pub(crate) struct Lease in LEASE = "engine_lease", Stay {
+        key { service: String, name: String, }
+        holder: String,
+        epoch: i64,
+        until: Timestamp,
+    }
+}
+
+tally! {
+    /// An idempotency key and what its first use came to.
+    pub(crate) struct StoredKey in KEY = "engine_key", Move {
+        key { service: String, scope: String, key: String, }
+        bucket: Bucket,
+        fingerprint: Vec<u8>,
+        status: i64,
+        resource: String,
+        expires_at: Option<Timestamp>,
+    }
+}
+
+tally! {
+    /// An event that could not be handled, or stands behind one of its key that could not.
+    pub(crate) struct Parked in PARKED = "engine_parked", Move {
+        key { service: String, source: String, seq: i64, }
+        bucket: Bucket,
+        topic: String,
+        key: String,
+        kind: String,
+        payload: String,
+        error: String,
+        parked_at: Timestamp,
+    }
+}
+
+tally! {
+    /// A key that is stopped, and how many of its events are parked.
+    pub(crate) struct StoppedKey in STOPPED_KEY = "engine_stopped_key", Move {
+        key { service: String, source: String, key: String, }
+        bucket: Bucket,
+        events: i64,
+    }
+}
+
+tally! {
+    /// A service's copy of one of identity's public keys.
+    pub(crate) struct TokenKey in TOKEN_KEY = "engine_token_key", Stay {
+        key { service: String, kid: String, }
+        public_key: String,
+    }
+}
+
+pub(crate) static TIMERS_DUE: Read = Read {
+    name: "engine.timers-due",
+    sql: "SELECT kind, subject FROM engine_timer WHERE service = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
+    arguments: &[Kind::Text, Kind::Int, Kind::Int],
+    answer: &[Kind::Text, Kind::Text],
+};
+
+pub(crate) static TIMER_NEXT: Read = Read {
+    name: "engine.timer-next",
+    sql: "SELECT due_at FROM engine_timer WHERE service = $1 ORDER BY due_at LIMIT 1",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Int],
+};
+
+pub(crate) static KEYS_EXPIRED: Read = Read {
+    name: "engine.keys-expired",
+    sql: "SELECT scope, key FROM engine_key WHERE service = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
+    arguments: &[Kind::Text, Kind::Int, Kind::Int],
+    answer: &[Kind::Text, Kind::Text],
+};
+
+pub(crate) static TOKEN_KEYS: Read = Read {
+    name: "engine.token-keys",
+    sql: "SELECT kid, public_key FROM engine_token_key WHERE service = $1 ORDER BY kid",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Text, Kind::Text],
+};
+
+pub(crate) static CURSORS: Read = Read {
+    name: "engine.cursors",
+    sql: "SELECT source, topic, partition, seq FROM engine_cursor WHERE service = $1 ORDER BY source, topic, partition",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+};
+
+pub(crate) static PARKED_COUNT: Read = Read {
+    name: "engine.parked-count",
+    sql: "SELECT count(*) FROM engine_parked WHERE service = $1",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Int],
+};

@@ -1,0 +1,34 @@
+//! Whoever waits for a row to change in this process: the way behind `Prefer: wait`.
+//! Leaves changes by other processes to the waiter's own polling.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::work::RowName;
+
+/// One signal per row that somebody waits for.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<HashMap<RowName, Arc<Notify>>>);
+
+impl Watchers {
+    /// The signal of `row`; to miss nothing, ask for it before reading the row.
+    pub(crate) fn of(&self, row: RowName) -> Arc<Notify> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(row).or_default().clone()
+    }
+
+    /// Wakes those who wait for any of `rows`, and forgets rows that nobody waits for.
+    pub(crate) fn changed(&self, rows: &[RowName]) {
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.is_empty() {
+            return;
+        }
+        for row in rows {
+            if let Some(signal) = watched.remove(row) {
+                signal.notify_waiters();
+            }
+        }
+        watched.retain(|_, signal| Arc::strong_count(signal) > 1);
+    }
+}

@@ -1,0 +1,11 @@
+//! Events in commit order. A source's log is its outbox, numbered under the head row; this crate reads it, links it into
+//! chains for logs between databases, says which event a cursor may take, and wakes readers on commit.
+//! Leaves applying events, and the cursors themselves, to `engine`.
+
+mod chain;
+mod outbox;
+mod wakes;
+
+pub use chain::{Admission, admit, link};
+pub use outbox::{LogEvent, Outbox, READ_EVENTS_MAX};
+pub use wakes::Wakes;

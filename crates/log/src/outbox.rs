@@ -1,0 +1,82 @@
+//! The outbox log: a source's events read from its own database in `seq` order.
+//! Leaves Kafka to a sibling of this file, and what is done with an event to `engine`.
+
+use contracts::Envelope;
+use kernel::Bucket;
+use store::{Error, OUTBOX_EVENTS, Row, Store, Value};
+
+/// How many events one read brings at most.
+pub const READ_EVENTS_MAX: i64 = 512;
+
+/// An event on its way to a consumer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogEvent {
+    /// The incarnation of the log that numbered it.
+    pub source: String,
+    /// Its number under the head row.
+    pub seq: i64,
+    /// The number of the event before it on the way it came by: what the consumer's cursor must have reached.
+    pub prev: i64,
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: Bucket,
+    /// Whose order must hold.
+    pub key: String,
+    /// Type and version.
+    pub kind: String,
+    /// The envelope as stored.
+    pub payload: String,
+}
+
+impl LogEvent {
+    /// The envelope.
+    ///
+    /// # Errors
+    /// If it is no CloudEvent: such an event is parked.
+    pub fn envelope(&self) -> Result<Envelope, serde_json::Error> {
+        serde_json::from_str(&self.payload)
+    }
+}
+
+/// Reads one source's outbox.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    store: Store,
+    source: String,
+}
+
+impl Outbox {
+    /// The outbox of `source` in `store`.
+    #[must_use]
+    pub fn new(store: Store, source: String) -> Self {
+        Self { store, source }
+    }
+
+    /// Up to [`READ_EVENTS_MAX`] events after `after` on `topics`, linked to each other and to `after`:
+    /// what was committed is read in order, so nothing between two of them can be missing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
+    pub async fn read(&self, after: i64, topics: &[&'static str]) -> Result<Vec<LogEvent>, Error> {
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let arguments = vec![self.source.clone().into(), after.into(), Value::Texts(topics), READ_EVENTS_MAX.into()];
+        let mut prev = after;
+        self.store.read(&OUTBOX_EVENTS, arguments).await?.iter().map(|row| self.event(row, &mut prev)).collect()
+    }
+
+    fn event(&self, row: &Row, prev: &mut i64) -> Result<LogEvent, Error> {
+        let seq = row.int(0)?;
+        let partition = u16::try_from(row.int(2)?).map_err(|_| Error::Broken(format!("event {seq}: partition out of range")))?;
+        Ok(LogEvent {
+            source: self.source.clone(),
+            seq,
+            prev: std::mem::replace(prev, seq),
+            topic: row.text(1)?.to_owned(),
+            partition: Bucket(partition),
+            key: row.text(3)?.to_owned(),
+            kind: row.text(4)?.to_owned(),
+            payload: row.text(5)?.to_owned(),
+        })
+    }
+}

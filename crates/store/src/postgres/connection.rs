@@ -1,0 +1,142 @@
+//! Connections: the pool, what every one of them is set to, and the process that serves each on the server.
+//! Leaves what is sent over them to others.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, StatementCache,
+};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
+
+use super::failure::of_pool;
+use crate::Error;
+
+/// How long to wait for a connection: for a new one to open, for one of the pool to be free.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may be silent before its connection counts as lost; a batch is never cancelled.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+const VERSION_MIN: i64 = 150_000;
+
+// One round trip; the two answers come as text.
+const GREETING: &str = "SET application_name = 'swiftcart'; SET statement_timeout = '10s'; \
+     SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = 0; \
+     SELECT current_setting('server_version_num'), pg_backend_pid(), current_setting('server_version')";
+
+/// The server's processes by connection. A cache of statements stands for its connection, which has no name of its own.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Backends(Arc<Mutex<Vec<Backend>>>);
+
+type Backend = (Weak<StatementCache>, i32);
+
+impl Backends {
+    fn insert(&self, client: &ClientWrapper, pid: i32) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(cache, _)| cache.strong_count() > 0);
+        known.push((Arc::downgrade(&client.statement_cache), pid));
+    }
+
+    pub(super) fn pid(&self, client: &ClientWrapper) -> Option<i32> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(cache, _)| cache.as_ptr() == Arc::as_ptr(&client.statement_cache)).map(|(_, pid)| *pid)
+    }
+}
+
+/// The settings of `url`, with bounds where it names none.
+pub(super) fn config(url: &str) -> Result<Config, Error> {
+    let broken = |why: &dyn std::fmt::Display| Error::Broken(format!("the URL of the database: {why}"));
+    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        broken(&format!("{error}{cause}"))
+    })?;
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(broken(&"TLS to PostgreSQL is not built in yet"));
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE_MAX);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_idle(SILENCE_MAX / 2).keepalives_interval(SILENCE_MAX / 6).keepalives_retries(3);
+    }
+    Ok(config)
+}
+
+pub(super) fn pool(config: Config, connections: usize, backends: &Backends) -> Result<Pool, Error> {
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let backends = backends.clone();
+    let greet = Hook::async_fn(move |client: &mut ClientWrapper, _| {
+        let backends = backends.clone();
+        Box::pin(async move { greet(client, &backends).await })
+    });
+    let builder = Pool::builder(manager).max_size(connections.max(1)).runtime(Runtime::Tokio1).post_create(greet);
+    let pool = builder.wait_timeout(Some(CONNECT_TIMEOUT)).create_timeout(Some(CONNECT_TIMEOUT)).build();
+    pool.map_err(|error| Error::Unavailable(error.to_string()))
+}
+
+async fn greet(client: &ClientWrapper, backends: &Backends) -> Result<(), HookError> {
+    let answer = client.simple_query(GREETING).await.map_err(HookError::Backend)?;
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column| row.and_then(|row| row.get(column)).unwrap_or_default();
+    let unknown = || HookError::message("the server does not say what it is");
+    if text(0).parse::<i64>().map_err(|_| unknown())? < VERSION_MIN {
+        return Err(HookError::message(format!("PostgreSQL {} is too old: 15 or newer is needed", text(2))));
+    }
+    backends.insert(client, text(1).parse().map_err(|_| unknown())?);
+    Ok(())
+}
+
+/// A connection on which a transaction may be open: it goes back to the pool only if it is kept, and is closed otherwise,
+/// also by a panic.
+#[derive(Debug)]
+pub(super) struct Lease(Option<Object>);
+
+impl Lease {
+    pub(super) async fn of(pool: &Pool) -> Result<Self, Error> {
+        pool.get().await.map(|client| Self(Some(client))).map_err(of_pool)
+    }
+
+    pub(super) fn keep(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Deref for Lease {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        self.0.as_ref().expect("only the end takes it")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_one_and_asks_for_nothing_that_is_not_there() {
+        for good in ["postgres://shop@localhost/shop", "postgres://localhost/shop?sslmode=prefer", "host=/run port=5433"] {
+            assert!(config(good).is_ok(), "{good}");
+        }
+        for wrong in ["mysql://localhost", "postgres://localhost/shop?sslmode=verify-full", "postgres://localhost/?colour=red"] {
+            assert!(matches!(config(wrong), Err(Error::Broken(_))), "{wrong}");
+        }
+        let refused = config("postgres://localhost/shop?sslmode=require").unwrap_err();
+        assert!(refused.to_string().contains("TLS to PostgreSQL is not built in yet"));
+    }
+}

@@ -1,0 +1,266 @@
+//! Opens routes to the world: names each request, finds its caller, bounds how many and how long, and never answers with a panic.
+//! Leaves listening to `serve`, the rate of each client to the gateway, and every answer to the routes.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::HttpBody;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::any;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use kernel::{Bucket, Fault, FaultKind, Id, Millis, Runtime, TraceContext};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
+
+use crate::access::Access;
+use crate::caller::{CART_CAPABILITY, Caller, Person, REQUEST_ID};
+use crate::conditional::Prefer;
+use crate::incoming::Incoming;
+use crate::problem::{self, METHOD_NOT_ALLOWED};
+use crate::routes::{BoundEndpoint, RouteInfo, Routes};
+use crate::token::{Keyring, token_invalid};
+
+/// The longest name of a request that is taken over from outside.
+const REQUEST_ID_CHARS_MAX: usize = 64;
+
+/// How much a door lets in at once, and for how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Requests under way; one more is refused with 503 at once.
+    pub requests_max: usize,
+    /// Reads under way that prefer to wait for news; they cost little and would starve the others.
+    pub waits_max: usize,
+    /// How long a request may take, beyond the wait that it prefers.
+    pub deadline_ms: Millis,
+    /// When a refused request is told to come back.
+    pub retry_after_ms: Millis,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests_max: 1024, waits_max: 4096, deadline_ms: 10_000, retry_after_ms: 1000 }
+    }
+}
+
+/// What stands before the routes of one process.
+#[derive(Clone)]
+pub struct Door {
+    runtime: Arc<dyn Runtime>,
+    keyring: Keyring,
+    limits: Limits,
+    requests: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
+}
+
+impl Door {
+    /// A door that takes time and chance from `runtime` and trusts the tokens of `keyring`.
+    #[must_use]
+    pub fn new(runtime: Arc<dyn Runtime>, keyring: Keyring, limits: Limits) -> Self {
+        let requests = Arc::new(Semaphore::new(limits.requests_max));
+        let waits = Arc::new(Semaphore::new(limits.waits_max));
+        Self { runtime, keyring, limits, requests, waits }
+    }
+
+    /// The router behind this door. Panics at once if two routes claim the same method and path.
+    #[must_use]
+    pub fn open(&self, routes: Routes) -> Router {
+        let mut places: BTreeMap<String, Vec<(RouteInfo, BoundEndpoint)>> = BTreeMap::new();
+        for (info, endpoint) in routes.into_endpoints() {
+            let place = places.entry(info.path.clone()).or_default();
+            assert!(place.iter().all(|(other, _)| other.method != info.method), "two handlers for {info}");
+            place.push((info, endpoint));
+        }
+        let mut router = Router::new();
+        for (path, place) in places {
+            let place = Arc::new(place);
+            router = router.route(&path, any(move |request: Request| answer(place.clone(), request)));
+        }
+        router.fallback(no_such_place).layer(from_fn_with_state(self.clone(), enter))
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let sane = |text: &&str| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+            plain && (1..=REQUEST_ID_CHARS_MAX).contains(&text.len())
+        };
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+        given.map_or_else(|| Id::new(self.runtime.now(), Bucket(0), &mut self.runtime.draw()).to_string(), str::to_owned)
+    }
+
+    fn trace(&self, headers: &HeaderMap) -> TraceContext {
+        let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
+        given.unwrap_or_else(|| TraceContext::start(&mut self.runtime.draw()))
+    }
+
+    fn person(&self, headers: &HeaderMap) -> Result<Option<Person>, Fault> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let token = value.to_str().ok().and_then(bearer).filter(|_| values.next().is_none()).ok_or_else(token_invalid)?;
+        self.keyring.verify(token, self.runtime.now()).map(Some)
+    }
+
+    fn admit(&self, waits: bool) -> Result<OwnedSemaphorePermit, Fault> {
+        let places = if waits { &self.waits } else { &self.requests };
+        places.clone().try_acquire_owned().map_err(|_| self.overloaded())
+    }
+
+    fn overloaded(&self) -> Fault {
+        let mut fault =
+            Fault::new(FaultKind::Unavailable, "overloaded", "too much is under way at this moment; nothing was done");
+        fault.retry_after_ms = Some(self.limits.retry_after_ms);
+        fault.because("the limit of requests under way is reached")
+    }
+
+    /// A read that took too long is merely unavailable; of a write nobody knows.
+    fn too_late(&self, method: &Method) -> Fault {
+        let cause = "the deadline of the request passed";
+        if method.is_safe() {
+            return Fault::unavailable(cause, self.limits.retry_after_ms);
+        }
+        let detail = "it took too long and may or may not have happened; repeat it with the same Idempotency-Key";
+        let mut fault = Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail).because(cause);
+        fault.retry_after_ms = Some(self.limits.retry_after_ms);
+        fault
+    }
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("keyring", &self.keyring).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The one layer: everything that holds for every request.
+async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    let started = door.runtime.now();
+    let request_id = door.request_id(request.headers());
+    let trace = door.trace(request.headers());
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", request.id = request_id, trace = %trace);
+    let result = match door.caller(&request, &request_id, trace) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            door.pass(request, next).instrument(span).await
+        }
+        Err(fault) => Err(fault),
+    };
+    let mut response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
+    furnish(response.headers_mut(), &request_id);
+    let (status, duration_ms) = (response.status().as_u16(), door.runtime.now().since_ms(started));
+    tracing::debug!(request.id = request_id, method = method.as_str(), path, status, duration_ms, "a request was answered");
+    response
+}
+
+impl Door {
+    fn caller(&self, request: &Request, request_id: &str, trace: TraceContext) -> Result<Caller, Fault> {
+        let headers = request.headers();
+        let capability = headers.get(CART_CAPABILITY).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Caller { person: self.person(headers)?, capability, request_id: request_id.to_owned(), trace })
+    }
+
+    /// Runs the route within the limits of number and time, and turns its panic into a fault.
+    async fn pass(&self, request: Request, next: Next) -> Result<Response, Fault> {
+        let method = request.method().clone();
+        let wait_ms = Prefer::of(request.headers()).wait_ms.filter(|_| method.is_safe());
+        let _permit = self.admit(wait_ms.is_some())?;
+        let deadline_ms = self.limits.deadline_ms.saturating_add(wait_ms.unwrap_or(0));
+        let work = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
+        match select(work, self.runtime.sleep(deadline_ms)).await {
+            Either::Left((answered, _)) => {
+                answered.map_err(|panic| Fault::internal(format!("a handler panicked: {}", words_of(&*panic))))
+            }
+            Either::Right(_) => Err(self.too_late(&method)),
+        }
+    }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+}
+
+fn furnish(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn no_such_place(request: Request) -> Response {
+    let fault =
+        Fault::new(FaultKind::NotFound, "no-such-path", "there is nothing at this path; check it against the API's description");
+    problem::respond(&fault, request_id_of(&request))
+}
+
+fn request_id_of(request: &Request) -> &str {
+    request.extensions().get::<Caller>().map_or("", |caller| caller.request_id.as_str())
+}
+
+/// Answers at one path: finds the method, checks access, then lets the handler take the request apart.
+async fn answer(place: Arc<Vec<(RouteInfo, BoundEndpoint)>>, request: Request) -> Response {
+    let request_id = request_id_of(&request).to_owned();
+    let is_head = request.method() == Method::HEAD;
+    let wanted = if is_head { &Method::GET } else { request.method() };
+    let Some((info, endpoint)) = place.iter().find(|(info, _)| info.method == *wanted) else {
+        return not_allowed(&place, &request_id);
+    };
+    let result = handle(&info.access, endpoint, request).await;
+    let response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
+    if is_head { without_body(response) } else { response }
+}
+
+async fn handle(access: &Access, endpoint: &BoundEndpoint, request: Request) -> Result<Response, Fault> {
+    let (mut parts, body) = request.into_parts();
+    let caller = parts.extensions.remove::<Caller>().ok_or_else(|| Fault::internal("a route stands outside its door"))?;
+    access.check(&caller)?;
+    let params = params_of(&mut parts).await?;
+    let incoming = Incoming::new(parts, params, body, caller)?;
+    endpoint(incoming, ()).await?.into_response()
+}
+
+async fn params_of(parts: &mut Parts) -> Result<Vec<(String, String)>, Fault> {
+    match RawPathParams::from_request_parts(parts, &()).await {
+        Ok(params) => Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
+        Err(RawPathParamsRejection::MissingPathParams(_)) => Ok(Vec::new()),
+        Err(_) => Err(Fault::new(FaultKind::Invalid, "invalid-path", "the path is not percent-encoded UTF-8")),
+    }
+}
+
+fn not_allowed(place: &[(RouteInfo, BoundEndpoint)], request_id: &str) -> Response {
+    let mut methods: Vec<&str> = place.iter().map(|(info, _)| info.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    let allow = methods.join(", ");
+    let fault = Fault::new(FaultKind::Invalid, METHOD_NOT_ALLOWED, format!("this path answers to {allow}"));
+    let mut response = problem::respond(&fault, request_id);
+    if let Ok(value) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+/// The answer to HEAD: the headers of GET, with the length of what is not sent.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, axum::body::Body::empty())
+}

@@ -1,0 +1,131 @@
+//! A fault on the wire: RFC 9457 problem details with one status for each kind, and nothing of the cause.
+//! Leaves the faults themselves to `kernel`; is the only place where a kind becomes a status.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use kernel::{Fault, FaultKind, FieldFault};
+use serde_json::{Map, Value, json};
+
+/// The reason of a fault, appended to this, is the `type` of its problem.
+pub const PROBLEM_TYPE_BASE: &str = "https://swiftcart.dev/problems/";
+
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Reasons of the protocol whose status is not the one of their kind.
+pub(crate) const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported-media-type";
+pub(crate) const METHOD_NOT_ALLOWED: &str = "method-not-allowed";
+pub(crate) const PRECONDITION_REQUIRED: &str = "precondition-required";
+pub(crate) const TOKEN_INVALID: &str = "token-invalid";
+pub(crate) const TOKEN_EXPIRED: &str = "token-expired";
+
+/// What a fault looks like to whoever asked: a status, some headers, a JSON object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Problem {
+    /// The one status of the fault's kind.
+    pub status: StatusCode,
+    /// `Retry-After` and `WWW-Authenticate` where they apply.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The members of RFC 9457 and ours.
+    pub members: Map<String, Value>,
+}
+
+impl Problem {
+    /// The problem of `fault` in answer to the request of that id.
+    #[must_use]
+    pub fn of(fault: &Fault, request_id: &str) -> Self {
+        let status = status_of(fault);
+        Self { status, headers: headers_of(fault), members: members_of(fault, status, request_id) }
+    }
+}
+
+/// Logs what a person must know of, once, and answers with the rest.
+pub(crate) fn respond(fault: &Fault, request_id: &str) -> Response {
+    log(fault, request_id);
+    let problem = Problem::of(fault, request_id);
+    let mut response = Response::new(axum::body::Body::from(Value::Object(problem.members).to_string()));
+    *response.status_mut() = problem.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    response.headers_mut().extend(problem.headers);
+    response
+}
+
+fn log(fault: &Fault, request_id: &str) {
+    let cause = fault.cause.as_deref().unwrap_or("unknown");
+    match fault.kind {
+        FaultKind::Internal => tracing::error!(request.id = request_id, reason = fault.reason, cause, "a request met a defect"),
+        FaultKind::Unavailable | FaultKind::OutcomeUnknown => {
+            tracing::warn!(request.id = request_id, reason = fault.reason, cause, "a request was not served");
+        }
+        _ => {}
+    }
+}
+
+fn status_of(fault: &Fault) -> StatusCode {
+    match fault.reason.as_str() {
+        UNSUPPORTED_MEDIA_TYPE => return StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        METHOD_NOT_ALLOWED => return StatusCode::METHOD_NOT_ALLOWED,
+        PRECONDITION_REQUIRED => return StatusCode::PRECONDITION_REQUIRED,
+        _ => {}
+    }
+    match fault.kind {
+        FaultKind::Invalid if fault.fields.iter().any(in_body) => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultKind::Invalid => StatusCode::BAD_REQUEST,
+        FaultKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        FaultKind::Forbidden => StatusCode::FORBIDDEN,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultKind::Stale => StatusCode::PRECONDITION_FAILED,
+        FaultKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        FaultKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+        FaultKind::Unavailable | FaultKind::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+        FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Whether the fault is in a member of the body: a JSON pointer is empty (the whole body) or begins with a slash.
+fn in_body(field: &FieldFault) -> bool {
+    field.field.is_empty() || field.field.starts_with('/')
+}
+
+fn headers_of(fault: &Fault) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    if let Some(after_ms) = fault.retry_after_ms {
+        let seconds = after_ms.saturating_add(999).div_euclid(1000).max(1);
+        headers.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if fault.kind == FaultKind::Unauthenticated {
+        let challenge = match fault.reason.as_str() {
+            TOKEN_INVALID | TOKEN_EXPIRED => r#"Bearer realm="swiftcart", error="invalid_token""#,
+            _ => r#"Bearer realm="swiftcart""#,
+        };
+        headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+    }
+    headers
+}
+
+fn members_of(fault: &Fault, status: StatusCode, request_id: &str) -> Map<String, Value> {
+    // Ours first, so that none of them can take the place of a member of the standard.
+    let mut members = fault.more.clone();
+    members.insert("type".to_owned(), format!("{PROBLEM_TYPE_BASE}{}", fault.reason).into());
+    members.insert("title".to_owned(), title_of(&fault.reason).into());
+    members.insert("status".to_owned(), status.as_u16().into());
+    members.insert("detail".to_owned(), fault.detail.clone().into());
+    members.insert("request_id".to_owned(), request_id.into());
+    if !fault.fields.is_empty() {
+        members.insert("errors".to_owned(), fault.fields.iter().map(error_of).collect());
+    }
+    members
+}
+
+fn error_of(field: &FieldFault) -> Value {
+    let place = if in_body(field) { "pointer" } else { "parameter" };
+    json!({ place: field.field, "detail": field.detail })
+}
+
+/// The same title for the same type: the reason as words.
+fn title_of(reason: &str) -> String {
+    let words = reason.replace('-', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}

@@ -1,0 +1,122 @@
+//! What a service gives to the door: its routes, each with the callers it is for, and the list of them for tests and docs.
+//! Leaves opening them to `door`, and the functions behind them to the service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::Method;
+use kernel::{BoxFuture, Fault};
+
+use crate::access::Access;
+use crate::answer::Answer;
+use crate::handler::Handler;
+use crate::incoming::Incoming;
+
+/// One route as tests, docs and logs name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteInfo {
+    /// The service it belongs to.
+    pub service: &'static str,
+    /// Its method; GET answers HEAD as well.
+    pub method: Method,
+    /// Its path with parameters in braces, as `/v1/orders/{id}`.
+    pub path: String,
+    /// Who may call it.
+    pub access: Access,
+}
+
+impl fmt::Display for RouteInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({}): {}", self.method, self.path, self.service, self.access)
+    }
+}
+
+type Endpoint<S> = Arc<dyn Fn(Incoming, S) -> BoxFuture<'static, Result<Answer, Fault>> + Send + Sync>;
+
+/// The routes of a service, or of several once each has its state.
+pub struct Routes<S = ()> {
+    service: &'static str,
+    routes: Vec<(RouteInfo, Endpoint<S>)>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes yet, of the service of that name.
+    #[must_use]
+    pub fn new(service: &'static str) -> Self {
+        Self { service, routes: Vec::new() }
+    }
+
+    /// Reads `path`, for `access`, by `handler`.
+    #[must_use]
+    pub fn get<Args>(self, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        self.route(Method::GET, path, access, handler)
+    }
+
+    /// Posts to `path`, for `access`, by `handler`.
+    #[must_use]
+    pub fn post<Args>(self, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        self.route(Method::POST, path, access, handler)
+    }
+
+    /// Puts to `path`, for `access`, by `handler`.
+    #[must_use]
+    pub fn put<Args>(self, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        self.route(Method::PUT, path, access, handler)
+    }
+
+    /// Patches `path`, for `access`, by `handler`.
+    #[must_use]
+    pub fn patch<Args>(self, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        self.route(Method::PATCH, path, access, handler)
+    }
+
+    /// Deletes `path`, for `access`, by `handler`.
+    #[must_use]
+    pub fn delete<Args>(self, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        self.route(Method::DELETE, path, access, handler)
+    }
+
+    fn route<Args>(mut self, method: Method, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
+        let info = RouteInfo { service: self.service, method, path: path.to_owned(), access };
+        self.routes.push((info, Arc::new(move |incoming, state| handler.clone().call(incoming, state))));
+        self
+    }
+
+    /// These routes and the other's.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self
+    }
+
+    /// The routes with the state that their handlers take.
+    #[must_use]
+    pub fn with_state(self, state: S) -> Routes {
+        let bind = |(info, endpoint): (RouteInfo, Endpoint<S>)| {
+            let state = state.clone();
+            let bound: Endpoint<()> = Arc::new(move |incoming, ()| endpoint(incoming, state.clone()));
+            (info, bound)
+        };
+        Routes { service: self.service, routes: self.routes.into_iter().map(bind).collect() }
+    }
+
+    /// Every route, so that a test can try each with each caller.
+    #[must_use]
+    pub fn list(&self) -> Vec<RouteInfo> {
+        self.routes.iter().map(|(info, _)| info.clone()).collect()
+    }
+}
+
+impl Routes {
+    pub(crate) fn into_endpoints(self) -> Vec<(RouteInfo, Endpoint<()>)> {
+        self.routes
+    }
+}
+
+pub(crate) type BoundEndpoint = Endpoint<()>;
+
+impl<S> fmt::Debug for Routes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|(info, _)| info.to_string())).finish()
+    }
+}

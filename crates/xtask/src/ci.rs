@@ -1,0 +1,127 @@
+//! The checks that CI makes, for home use, and the test run with its private PostgreSQL.
+//! It leaves the rules of the house to `tests/house` and the server to `postgres`.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::postgres::{self, Postgres};
+use crate::workspace::cargo;
+
+/// A check by a program that cargo does not bring along.
+struct Extra {
+    program: &'static str,
+    args: &'static [&'static str],
+}
+
+const EXTRAS: [Extra; 2] = [
+    Extra { program: "cargo-deny", args: &["check", "bans", "licenses", "sources"] },
+    Extra { program: "cargo-machete", args: &[] },
+];
+
+/// Runs every check in turn, cheap ones first, and returns the exit code of the first that fails.
+///
+/// # Errors
+/// When a check does not start.
+pub fn run() -> Result<u8> {
+    let mut checks = vec![
+        ("fmt", with(&["fmt", "--all", "--check"])),
+        ("clippy", with(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        ("doc", documented()),
+    ];
+    checks.extend(EXTRAS.iter().filter_map(present));
+    for (name, mut command) in checks {
+        announce(name);
+        let status = command.status().with_context(|| format!("the check {name} did not start"))?;
+        if !status.success() {
+            eprintln!("the check {name} failed");
+            return Ok(exit_code(status));
+        }
+    }
+    announce("test");
+    test(&[])
+}
+
+/// Runs the tests of the workspace, those in documentation too, beside a private PostgreSQL, and returns their exit code.
+///
+/// # Errors
+/// When the server or cargo does not start.
+pub fn test(args: &[OsString]) -> Result<u8> {
+    let postgres = Postgres::start()?;
+    let code = postgres::run_beside(&postgres, cargo().arg("test").args(scope(args)).args(args))?;
+    postgres.stop()?;
+    Ok(code)
+}
+
+/// The exit code to pass on for a process that ended; one that a signal ended counts as the shell counts it.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// All packages, unless the arguments choose some.
+fn scope(args: &[OsString]) -> Option<&'static str> {
+    let chosen = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--").any(chooses_package);
+    (!chosen).then_some("--workspace")
+}
+
+fn chooses_package(arg: &str) -> bool {
+    let long = arg == "--package" || arg.starts_with("--package=");
+    long || (arg.starts_with("-p") && !arg.starts_with("--"))
+}
+
+fn with(args: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(args);
+    command
+}
+
+fn documented() -> Command {
+    let mut command = with(&["doc", "--workspace", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+/// The check, if its program is on the path; else a word on what is left out.
+fn present(extra: &Extra) -> Option<(&'static str, Command)> {
+    let program = extra.program;
+    let asked = Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if asked.is_err() {
+        eprintln!("{program} is left out, for it is not on the path: `cargo install --locked {program}` brings it.");
+        return None;
+    }
+    let mut command = Command::new(program);
+    command.args(extra.args);
+    Some((program, command))
+}
+
+fn announce(check: &str) {
+    eprintln!("\n== {check}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_chosen() {
+        let scope = |args: &[&str]| scope(&args.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(scope(&[]), Some("--workspace"));
+        assert_eq!(scope(&["--locked", "--", "-p"]), Some("--workspace"));
+        assert_eq!(scope(&["-p", "store"]), None);
+        assert_eq!(scope(&["-pstore"]), None);
+        assert_eq!(scope(&["--package=store"]), None);
+        assert_eq!(scope(&["--profile", "release"]), Some("--workspace"));
+    }
+
+    #[test]
+    fn exit_codes_pass_on() {
+        let code = |script: &str| exit_code(Command::new("sh").args(["-c", script]).status().unwrap());
+        assert_eq!(code("exit 0"), 0);
+        assert_eq!(code("exit 101"), 101);
+        assert_eq!(code("kill -9 $$"), 137);
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line of the chores: `cargo xtask COMMAND`.
+//! It leaves doing them to the library.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use xtask::{ci, loc, postgres};
+
+const HELP: &str = "\
+The chores of this repository.
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  test [-- ARGS]         Run the tests of the workspace beside a private PostgreSQL.
+                         ARGS go to `cargo test`; with `-p CRATE` only that crate is tested.
+  postgres               Start a private PostgreSQL, print its address, and keep it until Ctrl-C
+                         or the end of input.
+  postgres -- COMMAND…   Run COMMAND beside a private PostgreSQL and pass its exit code on.
+  ci                     Run all that CI checks: formatting, lints, documentation, dependencies, tests.
+  loc                    Count the lines of code of every crate, without tests, comments, blanks.
+  help                   Print this.
+
+The private PostgreSQL lives in a fresh directory on a free port of 127.0.0.1 and goes when its
+command ends. Its address is in SWIFTCART_TEST_DATABASE_URL and SWIFTCART_DATABASE_URL.
+Its programs are looked for on the path and where distributions put them; if there are none and
+root rights take no password, apt-get installs them. SWIFTCART_TEST_PG_BIN names another directory.
+
+Examples:
+  cargo xtask test
+  cargo xtask test -- -p store batch -- --nocapture
+  cargo xtask postgres -- sh -c 'psql \"$SWIFTCART_DATABASE_URL\"'
+";
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Request {
+    Help,
+    Test(Vec<OsString>),
+    Postgres(Vec<OsString>),
+    Keep(PathBuf),
+    Ci,
+    Loc,
+}
+
+fn main() -> ExitCode {
+    let args = std::env::args_os().skip(1).collect();
+    match parse(args) {
+        Ok(request) => match run(request) {
+            Ok(code) => code.into(),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(complaint) => {
+            eprintln!("error: {complaint}\n\n`cargo xtask help` tells what there is.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(request: Request) -> Result<u8> {
+    match request {
+        Request::Help => print!("{HELP}"),
+        Request::Test(args) => return ci::test(&args),
+        Request::Postgres(command) => return postgres::serve(&command),
+        Request::Keep(programs) => postgres::keep(&programs)?,
+        Request::Ci => return ci::run(),
+        Request::Loc => print!("{}", loc::report()?),
+    }
+    Ok(0)
+}
+
+fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
+    if args.is_empty() {
+        return Err("a command is missing".to_owned());
+    }
+    let command = args.remove(0);
+    if args.first().is_some_and(asks_for_help) {
+        return Ok(Request::Help);
+    }
+    match command.to_str() {
+        Some("test") => Ok(Request::Test(trailing("test", args)?)),
+        Some("postgres") => Ok(Request::Postgres(trailing("postgres", args)?)),
+        Some("ci") => alone("ci", &args, Request::Ci),
+        Some("loc") => alone("loc", &args, Request::Loc),
+        Some(postgres::KEEPER) if args.len() == 1 => Ok(Request::Keep(args.remove(0).into())),
+        Some("help") => alone("help", &args, Request::Help),
+        _ if asks_for_help(&command) => Ok(Request::Help),
+        _ => Err(format!("there is no command `{}`", command.display())),
+    }
+}
+
+fn asks_for_help(arg: &OsString) -> bool {
+    arg == "--help" || arg == "-h"
+}
+
+/// What stands after `--`.
+fn trailing(command: &str, mut args: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    match args.first() {
+        None => Ok(args),
+        Some(first) if first == "--" => Ok(args.split_off(1)),
+        Some(first) => Err(format!("`{command}` does not know `{}`; what is to be passed on stands after `--`", first.display())),
+    }
+}
+
+fn alone(command: &str, args: &[OsString], request: Request) -> Result<Request, String> {
+    match args.first() {
+        None => Ok(request),
+        Some(first) => Err(format!("`{command}` takes no arguments, but got `{}`", first.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Request, String> {
+        parse(words(line))
+    }
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(Into::into).collect()
+    }
+
+    #[test]
+    fn commands_are_read() {
+        assert_eq!(read("test"), Ok(Request::Test(vec![])));
+        assert_eq!(read("test -- -p store -- --nocapture"), Ok(Request::Test(words("-p store -- --nocapture"))));
+        assert_eq!(read("postgres -- psql -h x"), Ok(Request::Postgres(words("psql -h x"))));
+        assert_eq!(read("ci"), Ok(Request::Ci));
+        assert_eq!(read("loc"), Ok(Request::Loc));
+        for line in ["help", "--help", "-h", "test --help", "ci -h"] {
+            assert_eq!(read(line), Ok(Request::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, complaint) in [("", "missing"), ("tset", "`tset`"), ("test -p store", "after `--`"), ("loc all", "`all`")] {
+            assert!(read(line).is_err_and(|told| told.contains(complaint)), "{line}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! One PostgreSQL server in a directory of its own: made, started, stopped, removed.
+//! It leaves the question when to stop to the keeper in `postgres`.
+
+use std::fs::{DirBuilder, File};
+use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Ports are found by asking the system for a free one, which another process may take before the server does.
+const STARTS_MAX: u32 = 5;
+
+/// A machine that needs longer has another trouble.
+const START_MAX_SECONDS: u64 = 120;
+
+/// How long the server may take to stop before it is killed.
+const STOP_MAX_SECONDS: &str = "30";
+
+const POLL_INTERVAL_MS: u64 = 20;
+
+/// Whom the server runs as when we are root, which it refuses to be.
+const USERS: [&str; 2] = ["postgres", "nobody"];
+
+/// A running server. It is stopped by [`Server::stop`] only; its directory goes in any case.
+#[derive(Debug)]
+pub(super) struct Server {
+    home: Home,
+    programs: PathBuf,
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Makes a cluster, starts its server and waits until it is ready.
+    ///
+    /// # Errors
+    /// When a step fails; the message ends with the server's log.
+    pub(super) fn start(programs: &Path) -> Result<Self> {
+        let mut home = Home::make()?;
+        home.make_cluster(programs)?;
+        for _ in 0..STARTS_MAX {
+            let port = free_port()?;
+            let process = home.spawn(programs, port)?;
+            let mut server = Self { home, programs: programs.to_owned(), process, port };
+            match server.wait_until_ready() {
+                Ok(true) => return Ok(server),
+                Ok(false) => home = server.home,
+                Err(error) => {
+                    let log = super::tail(&server.home.log());
+                    let _ = server.stop();
+                    bail!("{error:#}; its log:\n{log}");
+                }
+            }
+        }
+        bail!("PostgreSQL ended {STARTS_MAX} times before it was ready; its log:\n{}", super::tail(&home.log()))
+    }
+
+    /// Where to connect, as a superuser.
+    pub(super) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The file the server logs to.
+    pub(super) fn log(&self) -> PathBuf {
+        self.home.log()
+    }
+
+    /// Stops the server at once, without a checkpoint: its directory goes with it.
+    ///
+    /// # Errors
+    /// When its process cannot be waited for.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let mut command = self.home.command(&self.programs.join("pg_ctl"));
+        command.args(["stop", "--silent", "--mode=immediate", "--wait", "--timeout", STOP_MAX_SECONDS]);
+        let stopped = command.arg("--pgdata").arg(self.home.data()).status().is_ok_and(|status| status.success());
+        if !stopped {
+            let _ = self.process.kill();
+        }
+        self.process.wait().context("PostgreSQL cannot be waited for")?;
+        Ok(())
+    }
+
+    /// Waits until the server says in its lock file that it is ready, or has ended (`false`).
+    ///
+    /// A connection would not tell whose server answers; the lock file is this one's word.
+    fn wait_until_ready(&mut self) -> Result<bool> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(START_MAX_SECONDS) {
+            if self.process.try_wait().context("PostgreSQL cannot be waited for")?.is_some() {
+                return Ok(false);
+            }
+            if std::fs::read_to_string(self.home.data().join("postmaster.pid")).is_ok_and(|lock| ready(&lock)) {
+                return Ok(true);
+            }
+            sleep(Duration::from_millis(POLL_INTERVAL_MS));
+        }
+        bail!("PostgreSQL was not ready after {START_MAX_SECONDS} seconds")
+    }
+}
+
+/// Reads the status line of `postmaster.pid`.
+fn ready(lock: &str) -> bool {
+    lock.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+}
+
+/// The directory that holds all of a server: data, socket, log. It is removed when dropped.
+#[derive(Debug)]
+struct Home {
+    path: PathBuf,
+    user: Option<User>,
+}
+
+impl Home {
+    fn make() -> Result<Self> {
+        let user = User::for_server()?;
+        let nanoseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.subsec_nanos());
+        let path = parent(user.is_some()).join(format!("swiftcart-pg-{}-{nanoseconds}", std::process::id()));
+        let cause = || format!("cannot make the directory {}", path.display());
+        DirBuilder::new().mode(0o700).create(&path).with_context(cause)?;
+        let home = Self { path: path.clone(), user };
+        if let Some(user) = user {
+            std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid)).with_context(cause)?;
+        }
+        Ok(home)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path.join("server.log")
+    }
+
+    /// A program that runs here, as whom the server runs as.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.path).stdin(Stdio::null()).stdout(Stdio::null());
+        if let Some(user) = self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+
+    fn make_cluster(&self, programs: &Path) -> Result<()> {
+        let mut command = self.command(&programs.join("initdb"));
+        command
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-sync", "--pgdata"])
+            .arg(self.data());
+        let output = command.stderr(Stdio::piped()).output().context("initdb did not start")?;
+        ensure!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    fn spawn(&self, programs: &Path, port: u16) -> Result<Child> {
+        let log = File::options().create(true).append(true).open(self.log()).context("cannot make the log of PostgreSQL")?;
+        let mut command = self.command(&programs.join("postgres"));
+        command.arg("-D").arg(self.data());
+        for setting in settings(&self.path, port) {
+            command.arg("-c").arg(setting);
+        }
+        command.stderr(log).spawn().context("PostgreSQL did not start")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            eprintln!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Durable as in production, with room for many tests at once.
+fn settings(home: &Path, port: u16) -> [String; 8] {
+    [
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={port}"),
+        format!("unix_socket_directories={}", home.display()),
+        "max_connections=300".to_owned(),
+        "shared_buffers=128MB".to_owned(),
+        "fsync=on".to_owned(),
+        "timezone=UTC".to_owned(),
+        "log_timezone=UTC".to_owned(),
+    ]
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port on 127.0.0.1")?;
+    Ok(listener.local_addr().context("a bound socket has an address")?.port())
+}
+
+/// Where temporary things go; for another user only where he can get.
+fn parent(other_user: bool) -> PathBuf {
+    let usual = std::env::temp_dir();
+    if other_user && !open_to_all(&usual) { PathBuf::from("/tmp") } else { usual }
+}
+
+fn open_to_all(dir: &Path) -> bool {
+    dir.ancestors().all(|dir| dir.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
+}
+
+/// Whether we are root.
+pub(super) fn root() -> bool {
+    number("-u", None).is_ok_and(|uid| uid == 0)
+}
+
+/// An account of this machine.
+#[derive(Debug, Clone, Copy)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    /// Whom the server runs as: ourselves (`None`), unless we are root.
+    fn for_server() -> Result<Option<Self>> {
+        if !root() {
+            return Ok(None);
+        }
+        let known = USERS.iter().find_map(|name| Self::find(name).ok());
+        known.map(Some).with_context(|| format!("PostgreSQL refuses to run as root, and there is no user {}", USERS.join(" or ")))
+    }
+
+    fn find(name: &str) -> Result<Self> {
+        Ok(Self { uid: number("-u", Some(name))?, gid: number("-g", Some(name))? })
+    }
+}
+
+/// Asks `id` for a number of a user, or of ourselves.
+fn number(which: &str, name: Option<&str>) -> Result<u32> {
+    let output = Command::new("id").arg(which).args(name).output().context("`id` did not start")?;
+    ensure!(output.status.success(), "`id` knows no user {}", name.unwrap_or("like us"));
+    String::from_utf8_lossy(&output.stdout).trim().parse().context("`id` tells no number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_status_line_tells_readiness() {
+        let lock = |status: &str| format!("1\n/data\n1700000000\n5432\n/tmp\n127.0.0.1\n 1 2\n{status}\n");
+        assert!(ready(&lock("ready   ")));
+        assert!(!ready(&lock("starting")));
+        assert!(!ready("1\n/ready\n"));
+    }
+}
