@@ -4,6 +4,7 @@
 //! An event is named `<aggregate>.<what happened>` with a version; every version ever published keeps a stored example
 //! under `examples/`, which must load for ever.
 
+pub mod audit;
 pub mod catalog;
 pub mod delivery;
 mod envelope;

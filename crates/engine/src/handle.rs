@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kernel::{Draw, Fault, Millis, Runtime, TraceContext};
 use store::{Error, Read, Row, Store, Table, Value};
 use tokio::sync::{Notify, oneshot};
+use web::{Answer as HttpAnswer, StatusCode};
 
 use crate::entity::Entity;
 use crate::input::{Answer, DEADLINE_DEFAULT_MS, Decide, Input, Park, Stop};
@@ -25,6 +26,19 @@ pub struct Reply {
     pub view: serde_json::Value,
     /// Whether its key had been used before, so that nothing was done.
     pub replayed: bool,
+}
+
+impl Reply {
+    /// The answer to whoever sent the command; `location` is the path of the resource if the command made one.
+    #[must_use]
+    pub fn answer(self, location: Option<&str>) -> HttpAnswer {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let answer = HttpAnswer::json(status, self.view).replayed(self.replayed);
+        match location {
+            Some(path) => answer.location(path),
+            None => answer,
+        }
+    }
 }
 
 /// What a command's decider did: the status to answer with, and the id of what it made or changed.
@@ -98,7 +112,7 @@ impl Handle {
             let view = show(work, &first.resource)?;
             Ok(Reply { status, resource: first.resource, view, replayed: false })
         };
-        let input = self.input(lane, trace, bytes, deadline_ms, decide, None);
+        let input = self.input(trace, bytes, deadline_ms, decide, None);
         self.submit(lane, vec![input]).await?.pop().unwrap_or_else(gone)
     }
 
@@ -113,7 +127,7 @@ impl Handle {
         trace: &TraceContext,
         decide: impl Fn(&mut Work<'_>) -> Result<T, Stop> + Send + Sync + 'static,
     ) -> Result<T, Fault> {
-        let input = self.input(lane, trace.clone(), 256, DEADLINE_DEFAULT_MS, decide, None);
+        let input = self.input(trace.clone(), 256, DEADLINE_DEFAULT_MS, decide, None);
         self.submit(lane, vec![input]).await?.pop().unwrap_or_else(gone)
     }
 
@@ -159,7 +173,6 @@ impl Handle {
     /// An input with a decider of type `T` inside; [`Handle::submit`] must ask for the same type.
     pub(crate) fn input<T: Send + Sync + 'static>(
         &self,
-        lane: Lane,
         trace: TraceContext,
         bytes: usize,
         deadline_ms: Millis,
@@ -170,20 +183,8 @@ impl Handle {
         let (answer, receiver) = oneshot::channel();
         let deadline = self.runtime.now().plus_ms(deadline_ms);
         let draw: Draw = self.runtime.draw();
-        let input = Input {
-            lane,
-            bytes,
-            deadline,
-            trace,
-            draw,
-            decide,
-            park,
-            answer,
-            now: None,
-            strikes: 0,
-            unknown: false,
-            broken: None,
-        };
+        let input =
+            Input { bytes, deadline, trace, draw, decide, park, answer, now: None, strikes: 0, unknown: false, broken: None };
         (input, receiver)
     }
 

@@ -6,7 +6,7 @@ use std::any::Any;
 use kernel::{Draw, Fault, Millis, Timestamp, TraceContext};
 use tokio::sync::oneshot;
 
-use crate::{Lane, Work};
+use crate::Work;
 
 /// How long an input may wait for its commit unless its caller says otherwise.
 pub const DEADLINE_DEFAULT_MS: Millis = 10_000;
@@ -39,7 +39,6 @@ pub(crate) type Park = Box<dyn Fn(&mut Work<'_>, &str) -> Result<Answer, Stop> +
 
 /// One thing to decide.
 pub(crate) struct Input {
-    pub(crate) lane: Lane,
     pub(crate) bytes: usize,
     pub(crate) deadline: Timestamp,
     pub(crate) trace: TraceContext,

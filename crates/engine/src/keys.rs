@@ -1,8 +1,11 @@
 //! Idempotency keys, stored in the batch of the change they caused: a repeat answers as the first time, or is refused.
 //! Leaves reading the header and the fingerprint of a request to `web`.
 
-use kernel::{Bucket, Fault, FaultKind, Millis};
+use std::fmt::Display;
+
+use kernel::{Bucket, Millis};
 use store::{Mechanism, Sabotage};
+use web::{Caller, Fingerprint, IdempotencyKey};
 
 use crate::input::Stop;
 use crate::tables::StoredKey;
@@ -26,6 +29,40 @@ pub struct KeyScope {
     pub kept_ms: Option<Millis>,
 }
 
+impl KeyScope {
+    /// The key that `caller` sent to `route` for `target`, kept for [`KEY_KEPT_MS`] in the target's bucket.
+    #[must_use]
+    pub fn new(
+        caller: &Caller,
+        route: &'static str,
+        target: impl Display,
+        bucket: Bucket,
+        key: &IdempotencyKey,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        let principal = match (&caller.person, &caller.capability) {
+            (Some(person), _) => person.id.to_string(),
+            // Whoever bears a cart's capability is nobody but its bearer: the target tells carts apart.
+            (None, Some(_)) => "bearer".to_owned(),
+            (None, None) => "anyone".to_owned(),
+        };
+        Self {
+            scope: format!("{principal} {route} {target}"),
+            key: key.as_str().to_owned(),
+            bucket,
+            fingerprint: fingerprint.as_bytes().to_vec(),
+            kept_ms: Some(KEY_KEPT_MS),
+        }
+    }
+
+    /// The same, never forgotten.
+    #[must_use]
+    pub fn for_ever(mut self) -> Self {
+        self.kept_ms = None;
+        self
+    }
+}
+
 /// What the first use of a key came to.
 pub(crate) struct FirstUse {
     pub(crate) status: u16,
@@ -41,8 +78,7 @@ pub(crate) fn first_use(work: &mut Work<'_>, key: &KeyScope) -> Result<Option<Fi
         return Ok(None);
     };
     if stored.fingerprint != key.fingerprint {
-        let detail = "this Idempotency-Key was sent before with another request; use a new key for a new request";
-        return Err(Fault::new(FaultKind::KeyReused, "idempotency-key-reused", detail).into());
+        return Err(web::key_reused().into());
     }
     let status = u16::try_from(stored.status).map_err(|_| Stop::Broken(format!("{} is no status", stored.status)))?;
     Ok(Some(FirstUse { status, resource: stored.resource.clone() }))

@@ -90,7 +90,7 @@ impl Reader {
                 Ok(handling) => apply(work, &cursor, &event, handling as &Handling),
                 Err(error) => Err(crate::Stop::Broken(error.to_string())),
             };
-            self.handle.input::<Admission>(lane, trace, bytes, DEADLINE_DEFAULT_MS, decide, Some(parking))
+            self.handle.input::<Admission>(trace, bytes, DEADLINE_DEFAULT_MS, decide, Some(parking))
         });
         for answer in self.handle.submit::<Admission>(lane, inputs.collect()).await? {
             if answer? == Admission::Gap {

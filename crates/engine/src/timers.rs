@@ -145,6 +145,6 @@ impl Timers {
             Ok(Box::new(()) as crate::input::Answer)
         });
         let trace = TraceContext::start(&mut self.handle.runtime.draw());
-        Ok(self.handle.input::<()>(Lane::Money, trace, 128, DEADLINE_DEFAULT_MS, decide, Some(later)))
+        Ok(self.handle.input::<()>(trace, 128, DEADLINE_DEFAULT_MS, decide, Some(later)))
     }
 }

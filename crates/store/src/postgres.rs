@@ -143,10 +143,7 @@ impl Postgres {
             Ok(prepared) => prepared,
             Err(error) => return settle(client, Err(error.into())).map_err(|error| named(read, error)),
         };
-        let kinds = prepared.columns().iter().map(|column| cell::kind_of(column.type_()));
-        if !kinds.eq(read.answer.iter().copied().map(Some)) {
-            return Err(broken(read, "the answer has other columns"));
-        }
+        answer_fits(read, prepared.columns())?;
         Ok(Ready { client, prepared })
     }
 }
@@ -154,6 +151,16 @@ impl Postgres {
 struct Ready {
     client: Object,
     prepared: Statement,
+}
+
+fn answer_fits(read: &Read, columns: &[tokio_postgres::Column]) -> Result<(), Error> {
+    if columns.len() != read.answer.len() {
+        return Err(broken(read, &format!("the answer has {} columns, not {}", columns.len(), read.answer.len())));
+    }
+    match columns.iter().zip(read.answer).find(|(column, kind)| cell::kind_of(column.type_()) != Some(**kind)) {
+        Some((column, kind)) => Err(broken(read, &format!("{} is {}, not {kind:?}", column.name(), column.type_()))),
+        None => Ok(()),
+    }
 }
 
 /// Gives the connection back, or closes it if it cannot be trusted.

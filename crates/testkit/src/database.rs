@@ -39,7 +39,7 @@ pub struct TestStore {
 
 #[derive(Debug)]
 enum Place {
-    Directory(TempDir),
+    Directory { _held: TempDir },
     Database(String),
 }
 
@@ -52,7 +52,11 @@ pub async fn fresh(engine: Engine) -> TestStore {
         Engine::Sqlite => {
             let directory = tempfile::tempdir().expect("a directory for a test can be made");
             let url = format!("sqlite:{}", directory.path().join("test.db").display());
-            TestStore { store: open(&url).await.expect("a new file can be opened"), url, place: Place::Directory(directory) }
+            TestStore {
+                store: open(&url).await.expect("a new file can be opened"),
+                url,
+                place: Place::Directory { _held: directory },
+            }
         }
         Engine::Postgres => {
             let name = format!("swiftcart_test_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));

@@ -71,7 +71,6 @@ impl Door {
     }
 
     /// The router behind this door. Panics at once if two routes claim the same method and path.
-    #[must_use]
     pub fn open(&self, routes: Routes) -> Router {
         let mut places: BTreeMap<String, Vec<(RouteInfo, BoundEndpoint)>> = BTreeMap::new();
         for (info, endpoint) in routes.into_endpoints() {

@@ -1,7 +1,7 @@
 //! The parameters of a path as ids and other values: one alone, several as a tuple or a struct.
 //! Leaves whether such a thing exists to the service; a path that cannot name one is 404 here.
 
-use kernel::{Fault, FieldFault};
+use kernel::{Fault, FaultKind, FieldFault};
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 
 use crate::incoming::{Extract, Incoming};
@@ -13,16 +13,18 @@ pub struct Path<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned> Extract<S> for Path<T> {
     async fn extract(incoming: &mut Incoming, _: &S) -> Result<Self, Fault> {
-        T::deserialize(Params(&incoming.params)).map(Self).map_err(names_nothing)
+        T::deserialize(Params(&incoming.params)).map(Self).map_err(|fault| names_nothing(fault, &incoming.params))
     }
 }
 
-fn names_nothing(fault: TextFault) -> Fault {
-    let mut refusal = Fault::not_found("thing").because(fault.detail.clone());
-    refusal.detail = "the path names nothing that could exist".to_owned();
-    if let Some(field) = fault.parameter {
-        refusal.fields.push(FieldFault { field, detail: fault.detail });
-    }
+/// A value that does not fit its parameter names nothing; a parameter that the route does not have is a defect of ours.
+fn names_nothing(fault: TextFault, params: &[(String, String)]) -> Fault {
+    let field = fault.parameter.filter(|name| params.iter().any(|(param, _)| param == name));
+    let Some(field) = field else {
+        return Fault::internal(format!("a handler's path does not fit its route: {}", fault.detail));
+    };
+    let mut refusal = Fault::new(FaultKind::NotFound, "not-found", "the path names nothing that could exist");
+    refusal.fields.push(FieldFault { field, detail: fault.detail });
     refusal
 }
 

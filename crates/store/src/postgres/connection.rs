@@ -11,7 +11,7 @@ use deadpool_postgres::{
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
-use super::failure::of_pool;
+use super::failure::{of_pool, with_cause};
 use crate::Error;
 
 /// How long to wait for a connection: for a new one to open, for one of the pool to be free.
@@ -46,13 +46,10 @@ impl Backends {
 
 /// The settings of `url`, with bounds where it names none.
 pub(super) fn config(url: &str) -> Result<Config, Error> {
-    let broken = |why: &dyn std::fmt::Display| Error::Broken(format!("the URL of the database: {why}"));
-    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        broken(&format!("{error}{cause}"))
-    })?;
+    let broken = |why: &str| Error::Broken(format!("the URL of the database: {why}"));
+    let mut config: Config = url.parse().map_err(|error| broken(&with_cause(&error)))?;
     if config.get_ssl_mode() == SslMode::Require {
-        return Err(broken(&"TLS to PostgreSQL is not built in yet"));
+        return Err(broken("TLS to PostgreSQL is not built in yet"));
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);

@@ -26,7 +26,7 @@ pub(super) struct Refusal {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(refused) = error.as_db_error() else {
-            return Self::Lost(error.to_string());
+            return Self::Lost(with_cause(&error));
         };
         let state = refused.code().code().to_owned();
         // No detail: it may quote rows, which are nobody's to log.
@@ -99,11 +99,15 @@ pub(super) fn of_pool(error: PoolError) -> Error {
 }
 
 fn described(error: tokio_postgres::Error) -> String {
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
     match Failure::from(error) {
-        Failure::Refused(refusal) => refusal.text,
-        Failure::Lost(text) => text + &cause,
+        Failure::Refused(Refusal { text, .. }) | Failure::Lost(text) => text,
     }
+}
+
+/// The driver's error and what it keeps behind it.
+pub(super) fn with_cause(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! Problems: one status for each kind, and nothing of the cause.
+//! Leaves who raises which to the services.
+
+use kernel::{Fault, FaultKind, FieldFault};
+use web::{Json, Problem, json};
+
+fn problem(fault: &Fault) -> Problem {
+    Problem::of(fault, "request-1")
+}
+
+fn retry_after(after_ms: i64) -> String {
+    let mut fault = Fault::new(FaultKind::Exhausted, "too-many", "wait a little");
+    fault.retry_after_ms = Some(after_ms);
+    let (name, value) = problem(&fault).headers.remove(0);
+    assert_eq!(name, "retry-after");
+    value.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_kind_has_one_status() {
+    for (kind, status) in [
+        (FaultKind::Invalid, 400),
+        (FaultKind::Unauthenticated, 401),
+        (FaultKind::Forbidden, 403),
+        (FaultKind::NotFound, 404),
+        (FaultKind::Conflict, 409),
+        (FaultKind::Stale, 412),
+        (FaultKind::KeyReused, 422),
+        (FaultKind::TooLarge, 413),
+        (FaultKind::Exhausted, 429),
+        (FaultKind::Unavailable, 503),
+        (FaultKind::OutcomeUnknown, 503),
+        (FaultKind::Internal, 500),
+    ] {
+        assert_eq!(problem(&Fault::new(kind, "some-reason", "some detail")).status, status, "{kind:?}");
+    }
+    assert_eq!(problem(&Fault::invalid_field("/lines/0", "too many")).status, 422);
+    assert_eq!(problem(&Fault::invalid_field("limit", "too many")).status, 400);
+}
+
+#[test]
+fn a_problem_has_the_members_of_the_standard_and_ours() {
+    let mut fault = Fault::conflict("out-of-stock", "two lines are short").with("lines", json!([1, 3])).with("status", 200);
+    fault.fields = vec![
+        FieldFault { field: "/lines/1".to_owned(), detail: "two are left".to_owned() },
+        FieldFault { field: "after".to_owned(), detail: "unknown".to_owned() },
+    ];
+    let expected = json!({
+        "type": "https://swiftcart.dev/problems/out-of-stock",
+        "title": "Out of stock",
+        "status": 409,
+        "detail": "two lines are short",
+        "request_id": "request-1",
+        "lines": [1, 3],
+        "errors": [{ "pointer": "/lines/1", "detail": "two are left" }, { "parameter": "after", "detail": "unknown" }],
+    });
+    assert_eq!(Json::Object(problem(&fault).members), expected);
+}
+
+#[test]
+fn the_time_to_come_back_is_in_whole_seconds() {
+    assert_eq!([0, 1, 1000, 1001, 59_999].map(retry_after), ["1", "1", "1", "2", "60"]);
+    assert_eq!([-5, i64::MAX].map(retry_after), ["1", "9223372036854775"]);
+}
+
+#[test]
+fn the_cause_stays_inside() {
+    let fault = Fault::internal("the password of the database is 1234");
+    assert!(!Json::Object(problem(&fault).members).to_string().contains("1234"));
+}
