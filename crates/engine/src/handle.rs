@@ -15,6 +15,9 @@ use crate::lanes::{Lane, Lanes};
 use crate::watchers::Watchers;
 use crate::work::Work;
 
+/// How soon a waiter looks for changes that other processes made.
+const FOREIGN_CHANGE_MS: Millis = 100;
+
 /// What a command came to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reply {
@@ -163,6 +166,36 @@ impl Handle {
     #[must_use]
     pub fn watch<E: Entity>(&self, key: &E::Key) -> Arc<Notify> {
         self.watchers.of((E::TABLE.name, E::key_values(key)))
+    }
+
+    /// The entity of `key` with its version, as soon as that is one that the caller does not know; after `wait_ms` as it is.
+    /// Changes of this process are seen at once, those of others within a tenth of a second.
+    ///
+    /// # Errors
+    /// As [`Handle::read`].
+    pub async fn find_changed<E: Entity>(
+        &self,
+        key: &E::Key,
+        known: impl Fn(i64) -> bool,
+        wait_ms: Millis,
+    ) -> Result<Option<(E, i64)>, Fault> {
+        let until = self.runtime.now().plus_ms(wait_ms);
+        loop {
+            let signal = self.watch::<E>(key);
+            let changed = signal.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let found = self.find::<E>(key).await?;
+            let left_ms = until.since_ms(self.runtime.now());
+            if left_ms <= 0 || !found.as_ref().is_some_and(|(_, version)| known(*version)) {
+                return Ok(found);
+            }
+            let foreign_ms = if self.store.shared() { FOREIGN_CHANGE_MS } else { left_ms };
+            tokio::select! {
+                () = changed => {}
+                () = self.runtime.sleep(left_ms.min(foreign_ms)) => {}
+            }
+        }
     }
 
     async fn rows<E: Entity>(&self, keys: &[E::Key]) -> Result<Vec<Row>, Fault> {

@@ -1,21 +1,24 @@
 //! A service as data, and how it is started and stopped. Building one starts nothing.
 //! Leaves which services run where to the program that composes them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use kernel::{BoxFuture, Runtime};
-use log::Wakes;
-use store::{Error, Migration, Read, Store, Table};
+use kernel::{BoxFuture, Fault, Runtime};
+use log::{Outbox, Wakes};
+use serde::Serialize;
+use store::{Error, Migration, Read, Row, Store, Table};
 use tokio::sync::{mpsc, watch};
 
 use crate::executor::Executor;
-use crate::handle::Handle;
+use crate::handle::{Handle, fault_of};
 use crate::jobs::Job;
 use crate::lanes::Lanes;
 use crate::lease::Leadership;
 use crate::reader::{Reader, first_source};
-use crate::subscription::Subscription;
+use crate::subscription::{Subscription, outbox_cursor};
+use crate::tables::{Cursor, PARKED_COUNT, TIMERS_SET};
 use crate::timers::{TimerKind, TimerWake, Timers};
 use crate::watchers::Watchers;
 
@@ -52,12 +55,65 @@ pub struct Settings {
 pub struct Running {
     /// Its door.
     pub handle: Handle,
+    subscriptions: Vec<Arc<Subscription>>,
     stop: watch::Sender<bool>,
     loops_ended: mpsc::Receiver<()>,
     executor_ended: mpsc::Receiver<()>,
 }
 
+/// What a service still has before it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Pending {
+    /// The service.
+    pub service: &'static str,
+    /// How many timers of each kind are set.
+    pub timers: BTreeMap<String, i64>,
+    /// How many events are parked.
+    pub parked: i64,
+    /// The logs that it has not read to their end.
+    pub behind: Vec<Behind>,
+}
+
+/// A log that was not read to its end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Behind {
+    /// The log.
+    pub source: String,
+    /// Where the cursor stands.
+    pub seq: i64,
+    /// Its last event that concerns the service.
+    pub last: i64,
+}
+
 impl Running {
+    /// What the service still has before it, as far as it is known at this moment.
+    ///
+    /// # Errors
+    /// `unavailable` if the database does not answer.
+    pub async fn pending(&self) -> Result<Pending, Fault> {
+        let (handle, service) = (&self.handle, self.handle.service);
+        let pair = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+        let timers = handle.read(&TIMERS_SET, vec![service.into()]).await?;
+        let timers = timers.iter().map(pair).collect::<Result<_, Error>>().map_err(|error| fault_of(&error))?;
+        let parked = handle.read(&PARKED_COUNT, vec![service.into()]).await?;
+        let parked = parked.first().map_or(Ok(0), |row| row.int(0)).map_err(|error| fault_of(&error))?;
+        let mut behind = Vec::new();
+        for subscription in &self.subscriptions {
+            behind.extend(self.behind(subscription).await?);
+        }
+        Ok(Pending { service, timers, parked, behind })
+    }
+
+    async fn behind(&self, subscription: &Subscription) -> Result<Option<Behind>, Fault> {
+        let store = &self.handle.store;
+        let head = store.head(subscription.to, &first_source(subscription.to, &self.handle)).await.map_err(|error| fault_of(&error))?;
+        let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
+        let last = Outbox::new(store.clone(), head.source.clone()).last(&topics).await.map_err(|error| fault_of(&error))?;
+        let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, &head.source)).await?;
+        let seq = cursor.map_or(0, |(cursor, _)| cursor.seq);
+        Ok((seq < last).then_some(Behind { source: head.source, seq, last }))
+    }
+
     /// Stops reading, firing and working, then decides what is queued, then ends.
     pub async fn shut_down(mut self) {
         self.stop.send_replace(true);
@@ -112,12 +168,13 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
         Leadership::alone()
     };
     let mut all_caught_up = Vec::new();
-    for subscription in service.subscriptions {
+    let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
+    for subscription in &subscriptions {
         let (caught_up, receiver) = watch::channel(false);
         all_caught_up.push(receiver);
         let reader = Reader {
             handle: handle.clone(),
-            subscription: Arc::new(subscription),
+            subscription: subscription.clone(),
             wakes: wakes.clone(),
             leadership: leadership.clone(),
             stopping: stopping.clone(),
@@ -137,7 +194,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     for job in service.jobs {
         spawn("job", Box::pin(job.repeat(handle.clone(), wakes.clone(), leadership.clone(), stopping.clone())));
     }
-    Ok(Running { handle, stop, loops_ended, executor_ended })
+    Ok(Running { handle, subscriptions, stop, loops_ended, executor_ended })
 }
 
 /// Runs `task` and lets go of `alive` when it has ended, even by a panic.

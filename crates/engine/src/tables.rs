@@ -14,7 +14,7 @@ pub const MIGRATIONS: &[Migration] =
 pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&TIMERS_DUE, &TIMER_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &CURSORS, &PARKED_COUNT];
+pub static READS: &[&Read] = &[&TIMERS_DUE, &TIMER_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &PARKED_COUNT];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.
@@ -114,11 +114,11 @@ pub(crate) static TOKEN_KEYS: Read = Read {
     answer: &[Kind::Text, Kind::Text],
 };
 
-pub(crate) static CURSORS: Read = Read {
-    name: "engine.cursors",
-    sql: "SELECT source, topic, partition, seq FROM engine_cursor WHERE service = $1 ORDER BY source, topic, partition",
+pub(crate) static TIMERS_SET: Read = Read {
+    name: "engine.timers-set",
+    sql: "SELECT kind, count(*) FROM engine_timer WHERE service = $1 GROUP BY kind ORDER BY kind",
     arguments: &[Kind::Text],
-    answer: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+    answer: &[Kind::Text, Kind::Int],
 };
 
 pub(crate) static PARKED_COUNT: Read = Read {

@@ -3,7 +3,7 @@
 
 use contracts::Envelope;
 use kernel::Bucket;
-use store::{Error, OUTBOX_EVENTS, Row, Store, Value};
+use store::{Error, OUTBOX_EVENTS, OUTBOX_LAST, Row, Store, Value};
 
 /// How many events one read brings at most.
 pub const READ_EVENTS_MAX: i64 = 512;
@@ -63,6 +63,16 @@ impl Outbox {
         let arguments = vec![self.source.clone().into(), after.into(), Value::Texts(topics), READ_EVENTS_MAX.into()];
         let mut prev = after;
         self.store.read(&OUTBOX_EVENTS, arguments).await?.iter().map(|row| self.event(row, &mut prev)).collect()
+    }
+
+    /// The `seq` of the last event on `topics`, 0 if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the store.
+    pub async fn last(&self, topics: &[&'static str]) -> Result<i64, Error> {
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let rows = self.store.read(&OUTBOX_LAST, vec![self.source.clone().into(), Value::Texts(topics)]).await?;
+        rows.first().map_or(Ok(0), |row| row.int(0))
     }
 
     fn event(&self, row: &Row, prev: &mut i64) -> Result<LogEvent, Error> {

@@ -19,7 +19,7 @@ use std::path::Path;
 pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use error::Error;
 pub use migrate::{Migration, Pending};
-pub use platform::{OUTBOX_EVENTS, PLATFORM};
+pub use platform::{OUTBOX_EVENTS, OUTBOX_LAST, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
 pub use table::{Column, Read, Rows, Table};

@@ -19,3 +19,14 @@ pub static OUTBOX_EVENTS: Read = Read {
     arguments: &[Kind::Text, Kind::Int, Kind::Texts, Kind::Int],
     answer: &[Kind::Int, Kind::Text, Kind::Int, Kind::Text, Kind::Text, Kind::Text],
 };
+
+/// The last event of a source on the topics named: source, topics; no row if there is none.
+pub static OUTBOX_LAST: Read = Read {
+    name: "store.outbox-last",
+    sql: "SELECT seq FROM store_outbox WHERE source = $1 AND topic {in $2} ORDER BY seq DESC LIMIT 1",
+    arguments: &[Kind::Text, Kind::Texts],
+    answer: &[Kind::Int],
+};
+
+/// The store's reads, for the test that prepares them.
+pub static READS: &[&Read] = &[&OUTBOX_EVENTS, &OUTBOX_LAST];

@@ -1,8 +1,8 @@
-//! What tests of several crates need: fresh databases of both engines, and a proxy that cuts connections.
+//! What tests of several crates need: fresh databases of both engines, and a proxy that fails at the moments that matter.
 //! Leaves tables and rows to the tests.
 
-mod cutter;
 mod database;
+mod proxy;
 
-pub use cutter::Cutter;
 pub use database::{Engine, TestStore, admin, fresh};
+pub use proxy::Proxy;

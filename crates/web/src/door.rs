@@ -116,7 +116,7 @@ impl Door {
         let mut fault =
             Fault::new(FaultKind::Unavailable, "overloaded", "too much is under way at this moment; nothing was done");
         fault.retry_after_ms = Some(self.limits.retry_after_ms);
-        fault.because("the limit of requests under way is reached")
+        fault
     }
 
     /// A read that took too long is merely unavailable; of a write nobody knows.
@@ -144,20 +144,14 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// The one layer: everything that holds for every request.
-async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
     let started = door.runtime.now();
     let request_id = door.request_id(request.headers());
     let trace = door.trace(request.headers());
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", request.id = request_id, trace = %trace);
-    let result = match door.caller(&request, &request_id, trace) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            door.pass(request, next).instrument(span).await
-        }
-        Err(fault) => Err(fault),
-    };
+    let result = door.pass(request, next, &request_id, trace).instrument(span).await;
     let mut response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
     furnish(response.headers_mut(), &request_id);
     let (status, duration_ms) = (response.status().as_u16(), door.runtime.now().since_ms(started));
@@ -172,11 +166,14 @@ impl Door {
         Ok(Caller { person: self.person(headers)?, capability, request_id: request_id.to_owned(), trace })
     }
 
-    /// Runs the route within the limits of number and time, and turns its panic into a fault.
-    async fn pass(&self, request: Request, next: Next) -> Result<Response, Fault> {
+    /// Runs the route within the limits of number and time, and turns its panic into a fault. The number comes first: a
+    /// refusal under load must cost less than the check of a token.
+    async fn pass(&self, mut request: Request, next: Next, request_id: &str, trace: TraceContext) -> Result<Response, Fault> {
         let method = request.method().clone();
         let wait_ms = Prefer::of(request.headers()).wait_ms.filter(|_| method.is_safe());
         let _permit = self.admit(wait_ms.is_some())?;
+        let caller = self.caller(&request, request_id, trace)?;
+        request.extensions_mut().insert(caller);
         let deadline_ms = self.limits.deadline_ms.saturating_add(wait_ms.unwrap_or(0));
         let work = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
         match select(work, self.runtime.sleep(deadline_ms)).await {

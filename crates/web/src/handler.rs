@@ -8,7 +8,7 @@ use kernel::{BoxFuture, Fault};
 use crate::answer::Answer;
 use crate::incoming::{Extract, Incoming};
 
-/// An async function of up to eight extractors; `Args` is the tuple of them and only tells the forms apart.
+/// An async function of up to seven extractors; `Args` is the tuple of them and only tells the forms apart.
 pub trait Handler<S, Args>: Clone + Send + Sync + 'static {
     /// Takes the arguments out of `incoming` and runs the function.
     fn call(self, incoming: Incoming, state: S) -> BoxFuture<'static, Result<Answer, Fault>>;
@@ -44,4 +44,3 @@ handler!(A1 A2 A3 A4);
 handler!(A1 A2 A3 A4 A5);
 handler!(A1 A2 A3 A4 A5 A6);
 handler!(A1 A2 A3 A4 A5 A6 A7);
-handler!(A1 A2 A3 A4 A5 A6 A7 A8);

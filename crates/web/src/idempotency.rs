@@ -15,6 +15,10 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How long a key may be.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 
+const MISSING: &str = "the header `Idempotency-Key` is missing: send a fresh random key with each new request, as a UUID, \
+                       and the same one when you repeat it";
+const INVALID: &str = "the header `Idempotency-Key` must be given once and hold 1 to 128 visible ASCII characters, as a UUID";
+
 /// The key of a write, without the quotes of the draft if it came with them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct IdempotencyKey(String);
@@ -48,18 +52,10 @@ impl fmt::Display for IdempotencyKey {
 impl<S: Sync> Extract<S> for IdempotencyKey {
     async fn extract(incoming: &mut Incoming, _: &S) -> Result<Self, Fault> {
         if !incoming.headers.contains_key(IDEMPOTENCY_KEY) {
-            return Err(refused(
-                "idempotency-key-missing",
-                "the header `Idempotency-Key` is missing: send a fresh random key with each new request, as a UUID, and the same one when you repeat it",
-            ));
+            return Err(refused("idempotency-key-missing", MISSING));
         }
         let key = incoming.header(IDEMPOTENCY_KEY).and_then(Self::parse);
-        key.ok_or_else(|| {
-            refused(
-                "idempotency-key-invalid",
-                "the header `Idempotency-Key` must be given once and hold 1 to 128 visible ASCII characters, as a UUID",
-            )
-        })
+        key.ok_or_else(|| refused("idempotency-key-invalid", INVALID))
     }
 }
 

@@ -5,7 +5,7 @@ use kernel::{Fault, FaultKind, FieldFault};
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 
 use crate::incoming::{Extract, Incoming};
-use crate::text::{Text, TextFault, visit_pairs, visit_sequence};
+use crate::text::{Pieces, Text, TextFault};
 
 /// The parameters of the path in their order, as `Path(id)` or `Path((store, sku))`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,7 @@ impl<S: Sync, T: DeserializeOwned> Extract<S> for Path<T> {
 
 /// A value that does not fit its parameter names nothing; a parameter that the route does not have is a defect of ours.
 fn names_nothing(fault: TextFault, params: &[(String, String)]) -> Fault {
+    let fault = if let [(name, _)] = params { fault.at(name) } else { fault };
     let field = fault.parameter.filter(|name| params.iter().any(|(param, _)| param == name));
     let Some(field) = field else {
         return Fault::internal(format!("a handler's path does not fit its route: {}", fault.detail));
@@ -79,15 +80,15 @@ impl<'de> Deserializer<'de> for Params<'de> {
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, TextFault> {
-        visit_sequence(self.texts(), visitor)
+        visitor.visit_seq(Pieces::new(self.texts()))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, visitor: V) -> Result<V::Value, TextFault> {
-        visit_sequence(self.texts(), visitor)
+        visitor.visit_seq(Pieces::new(self.texts()))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TextFault> {
-        visit_pairs(self.texts(), visitor)
+        visitor.visit_map(Pieces::new(self.texts()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -96,6 +97,6 @@ impl<'de> Deserializer<'de> for Params<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, TextFault> {
-        visit_pairs(self.texts(), visitor)
+        visitor.visit_map(Pieces::new(self.texts()))
     }
 }

@@ -49,12 +49,13 @@ pub(crate) fn respond(fault: &Fault, request_id: &str) -> Response {
     response
 }
 
+/// A refusal without a cause is a decision, as under load, and would only fill the log.
 fn log(fault: &Fault, request_id: &str) {
-    let cause = fault.cause.as_deref().unwrap_or("unknown");
-    match fault.kind {
-        FaultKind::Internal => tracing::error!(request.id = request_id, reason = fault.reason, cause, "a request met a defect"),
-        FaultKind::Unavailable | FaultKind::OutcomeUnknown => {
-            tracing::warn!(request.id = request_id, reason = fault.reason, cause, "a request was not served");
+    let (reason, cause) = (fault.reason.as_str(), fault.cause.as_deref());
+    match (fault.kind, cause) {
+        (FaultKind::Internal, _) => tracing::error!(request.id = request_id, reason, cause, "a request met a defect"),
+        (FaultKind::Unavailable | FaultKind::OutcomeUnknown, Some(cause)) => {
+            tracing::warn!(request.id = request_id, reason, cause, "a request was not served");
         }
         _ => {}
     }

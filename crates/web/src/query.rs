@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::incoming::{Extract, Incoming};
-use crate::text::{Text, TextFault, visit_pairs};
+use crate::text::{Pieces, Text, TextFault};
 
 /// The parameters of the query that are fields of `T`; a list is one parameter with commas. `T` is a plain struct:
 /// a flattened one hides the names it knows, and nothing could be refused.
@@ -48,7 +48,7 @@ impl<'de> Deserializer<'de> for Fields<'de, '_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TextFault> {
         self.taken.fill(true);
-        visit_pairs(self.query.iter().map(|(name, value)| Text { name, value }), visitor)
+        visitor.visit_map(Pieces::new(self.query.iter().map(|(name, value)| Text { name, value })))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -62,7 +62,7 @@ impl<'de> Deserializer<'de> for Fields<'de, '_> {
             *taken = true;
             Text { name, value }
         };
-        visit_pairs(known.map(take), visitor)
+        visitor.visit_map(Pieces::new(known.map(take)))
     }
 
     forward_to_deserialize_any! {

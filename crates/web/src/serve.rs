@@ -19,6 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// How long to rest after the operating system refused a connection for want of something, as file descriptors.
 const ACCEPT_PAUSE_MS: Millis = 1000;
 
+/// How much the head of a request may hold; hyper answers more with 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// Bounds of what a listener keeps open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ServeLimits {
@@ -115,7 +118,7 @@ impl Server {
 
 async fn converse(stream: TcpStream, router: Router, head_time_max: Duration, mut phase: watch::Receiver<Phase>) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head_time_max);
+    builder.timer(TokioTimer::new()).header_read_timeout(head_time_max).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     loop {
         let now = *phase.borrow_and_update();

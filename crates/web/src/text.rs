@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// What is wrong with which parameter.
@@ -15,7 +15,8 @@ pub(crate) struct TextFault {
 }
 
 impl TextFault {
-    fn at(mut self, name: &str) -> Self {
+    /// The same, of the parameter `name` if it is not yet of another.
+    pub(crate) fn at(mut self, name: &str) -> Self {
         self.parameter.get_or_insert_with(|| name.to_owned());
         self
     }
@@ -55,14 +56,6 @@ impl<'de> Text<'de> {
         let wrong =
             |_| TextFault { parameter: Some(self.name.to_owned()), detail: format!("`{}` must be {expected}", self.name) };
         self.value.parse().map_err(wrong)
-    }
-}
-
-impl<'de> IntoDeserializer<'de, TextFault> for Text<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }
 
@@ -106,7 +99,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
     /// A list is one text with commas.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TextFault> {
         let items = self.value.split(',').filter(|item| !item.is_empty()).map(|value| Text { name: self.name, value });
-        visitor.visit_seq(SeqDeserializer::new(items)).map_err(|fault: TextFault| fault.at(self.name))
+        visitor.visit_seq(Pieces::new(items)).map_err(|fault| fault.at(self.name))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -123,18 +116,39 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 }
 
-/// Several pieces as one map, for a struct.
-pub(crate) fn visit_pairs<'de, V: Visitor<'de>>(
-    pairs: impl Iterator<Item = Text<'de>>,
-    visitor: V,
-) -> Result<V::Value, TextFault> {
-    visitor.visit_map(MapDeserializer::new(pairs.map(|text| (text.name, text))))
+/// Several pieces as one map, for a struct, or as one sequence, for a tuple. A fault is given its name here, since a
+/// type that parses its text speaks up only after it has taken it.
+pub(crate) struct Pieces<'de, I> {
+    pieces: I,
+    /// The piece whose name was taken and whose value was not.
+    open: Option<Text<'de>>,
 }
 
-/// Several pieces as one sequence, for a tuple.
-pub(crate) fn visit_sequence<'de, V: Visitor<'de>>(
-    pieces: impl Iterator<Item = Text<'de>>,
-    visitor: V,
-) -> Result<V::Value, TextFault> {
-    visitor.visit_seq(SeqDeserializer::new(pieces))
+impl<'de, I: Iterator<Item = Text<'de>>> Pieces<'de, I> {
+    pub(crate) fn new(pieces: I) -> Self {
+        Self { pieces, open: None }
+    }
+}
+
+impl<'de, I: Iterator<Item = Text<'de>>> MapAccess<'de> for Pieces<'de, I> {
+    type Error = TextFault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, TextFault> {
+        self.open = self.pieces.next();
+        self.open.map(|text| seed.deserialize(BorrowedStrDeserializer::new(text.name))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, TextFault> {
+        let text = self.open.take().ok_or_else(|| <TextFault as de::Error>::custom("a value was asked for before its name"))?;
+        seed.deserialize(text).map_err(|fault| fault.at(text.name))
+    }
+}
+
+impl<'de, I: Iterator<Item = Text<'de>>> SeqAccess<'de> for Pieces<'de, I> {
+    type Error = TextFault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, TextFault> {
+        let name_fault = |text: Text<'de>| seed.deserialize(text).map_err(|fault| fault.at(text.name));
+        self.pieces.next().map(name_fault).transpose()
+    }
 }

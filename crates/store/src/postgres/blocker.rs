@@ -34,7 +34,7 @@ async fn watch(overseer: &Pool, pid: i32) -> Infallible {
         match end_blockers(overseer, pid).await {
             Ok(ended) if ended.is_empty() => {}
             Ok(ended) => {
-                tracing::warn!(backend = pid, ?ended, "ended backends that held up a batch and waited for their clients")
+                tracing::warn!(backend = pid, ?ended, "ended backends that held up a batch and waited for their clients");
             }
             Err(error) => tracing::warn!(backend = pid, %error, "cannot look who holds up a batch"),
         }

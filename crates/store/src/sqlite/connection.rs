@@ -18,6 +18,9 @@ const WRITER_CACHE_KIB: i64 = 8 * 1_024;
 /// The same for each reader.
 const READER_CACHE_KIB: i64 = 2 * 1_024;
 
+/// What is left of a log that once was longer, in bytes: its pages are written again, which is cheaper than to let it grow.
+const LOG_KEPT_BYTES: i64 = 64 * 1_024 * 1_024;
+
 /// Prepared statements kept by the writer: about five for each table.
 const WRITER_STATEMENTS: usize = 192;
 
@@ -36,6 +39,7 @@ pub(super) fn writing(path: &Path) -> Result<Connection, Error> {
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         // Checkpoints inside a commit make somebody wait: they are made elsewhere.
         connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_BYTES, |_| Ok(()))?;
         Ok(mode)
     })
     .and_then(|(connection, mode)| match mode.as_str() {
@@ -101,7 +105,8 @@ pub(super) fn taken(error: &rusqlite::Error) -> bool {
 /// After any other failure (of the sync, of the index of the log) that frame is in the file, and a crash might bring it to life.
 pub(super) fn left_nothing(error: &rusqlite::Error) -> bool {
     cause(error).is_some_and(|cause| {
-        matches!(cause.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy) || cause.extended_code == ffi::SQLITE_IOERR_WRITE
+        matches!(cause.code, ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation)
+            || cause.extended_code == ffi::SQLITE_IOERR_WRITE
     })
 }
 

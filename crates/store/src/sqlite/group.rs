@@ -37,7 +37,7 @@ enum Attempt {
 
 fn attempt(connection: &Connection, batches: &[Batch], deadly: &[Option<Error>]) -> Attempt {
     if let Err(error) = execute(connection, "BEGIN IMMEDIATE") {
-        return Attempt::Over(vec![Err(meaning(&error)); batches.len()]);
+        return Attempt::Over(vec![Err(Error::Unavailable(error.to_string())); batches.len()]);
     }
     let mut outcomes = Vec::with_capacity(batches.len());
     for (index, batch) in batches.iter().enumerate() {
@@ -56,18 +56,17 @@ fn attempt(connection: &Connection, batches: &[Batch], deadly: &[Option<Error>])
     let Err(error) = execute(connection, "COMMIT") else {
         return Attempt::Over(outcomes);
     };
-    roll_back(connection, "ROLLBACK");
+    roll_back(connection);
     Attempt::NotCommitted(error)
 }
 
 fn in_savepoint(connection: &Connection, batch: &Batch) -> Outcome {
-    execute(connection, "SAVEPOINT batch").map_err(|error| meaning(&error))?;
-    let outcome = write_batch(connection, batch);
-    if outcome.is_err() {
-        roll_back(connection, "ROLLBACK TO batch");
-    }
-    if !connection.is_autocommit() {
-        execute(connection, "RELEASE batch").map_err(|error| meaning(&error))?;
+    let run = |sql| execute(connection, sql).map_err(|error| meaning(&error));
+    run("SAVEPOINT batch")?;
+    let outcome = write_batch(connection, batch).and_then(|committed| run("RELEASE batch").map(|_| committed));
+    // If the batch cannot be undone alone, all must be: the group then runs again without it.
+    if outcome.is_err() && run("ROLLBACK TO batch").and_then(|_| run("RELEASE batch")).is_err() {
+        roll_back(connection);
     }
     outcome
 }
@@ -187,11 +186,11 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<usize> {
 }
 
 // After some errors SQLite has rolled back by itself; then there is nothing to undo, and it says so.
-fn roll_back(connection: &Connection, sql: &str) {
+fn roll_back(connection: &Connection) {
     if connection.is_autocommit() {
         return;
     }
-    if let Err(error) = execute(connection, sql) {
-        tracing::error!(%error, sql, "a transaction could not be rolled back");
+    if let Err(error) = execute(connection, "ROLLBACK") {
+        tracing::error!(%error, "a transaction could not be rolled back");
     }
 }

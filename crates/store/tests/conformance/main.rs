@@ -1,6 +1,8 @@
 //! What every engine must do alike: each test of `writes`, `log`, `reads` and `migrations` runs on both.
 //! Leaves to `file` and `server` what only one of them can suffer, and to `sabotage` whether these tests see anything.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 /// Runs each test on both engines, on a fresh database with the tables of `support`.
 macro_rules! on_both {
     ($($test:ident)+) => {

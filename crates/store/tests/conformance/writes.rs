@@ -5,7 +5,7 @@ use kernel::{Bucket, Draw, Id, Timestamp};
 use store::{Batch, Committed, Error, Key, OUTBOX_EVENTS, Store, Table, Value, Write};
 use testkit::TestStore;
 
-use crate::support::{NOTHING, SERVICE, SOURCE, TALLY, THING, add, batch, expect, find, new_tally, sku, tally, telling};
+use crate::support::{SERVICE, SOURCE, TALLY, THING, add, batch, expect, find, new_tally, sku, tally, telling};
 
 on_both! {
     a_row_comes_back_as_it_was_inserted
@@ -24,6 +24,8 @@ on_both! {
     a_large_batch_is_one_batch
     services_have_logs_of_their_own
 }
+
+const NOTHING: Value = Value::Null;
 
 fn id(number: u64) -> Id {
     Id::new(Timestamp::from_millis(1_700_000_000_000), Bucket(3), &mut Draw::seeded(number))

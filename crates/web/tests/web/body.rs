@@ -166,7 +166,7 @@ fn any_json() -> impl Strategy<Value = Json> {
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
         any::<i64>().prop_map(Json::from),
-        any::<f64>().prop_map(Json::from),
+        any::<i32>().prop_map(|eighths| Json::from(f64::from(eighths) / 8.0)),
         any::<String>().prop_map(Json::from)
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {

@@ -5,8 +5,7 @@ use kernel::{Fault, Id};
 use proptest::prelude::*;
 use serde::Deserialize;
 use web::{
-    Access, Answer, Body, Call, Caller, Conditions, HeaderName, HeaderValue, IdempotencyKey, Page, Path, Prefer, Query, Router,
-    Routes,
+    Access, Answer, Body, Call, Caller, Conditions, HeaderName, HeaderValue, IdempotencyKey, Page, Path, Query, Router, Routes,
 };
 
 use crate::shop::{Shop, ask, some_id};
@@ -26,7 +25,6 @@ async fn take(
     _: Query<Filter>,
     _: Page<(i64, Id)>,
     _: Conditions,
-    _: Prefer,
     _: IdempotencyKey,
     _: Body<Filter>,
 ) -> Result<Answer, Fault> {

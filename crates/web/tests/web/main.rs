@@ -1,6 +1,6 @@
 //! The door from outside: every refusal, every caller, every header, over routes like those of a service.
 //! Leaves the rules of the services to their own tests.
-#![allow(clippy::result_large_err, reason = "the faults are the kernel's")]
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without, it may end by")]
 
 mod access;
 mod body;

@@ -6,8 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Fault, Runtime};
 use web::{
-    Access, Answer, Call, Caller, Grant, HeaderValue, Json, Person, PublicKey, Role, Router, Routes, SigningKey, TOKEN_TTL_MS,
-    header, json,
+    Access, Answer, Call, Caller, Grant, Json, Person, PublicKey, Role, Router, Routes, SigningKey, TOKEN_TTL_MS, header, json,
 };
 
 use crate::shop::{Shop, ask, problem, some_id};
@@ -132,7 +131,6 @@ async fn another_scheme_or_two_headers_are_refused() {
     }
     let lower = Call::get("/v1/me").header(header::AUTHORIZATION, &format!("bearer {token}"));
     assert_eq!(ask(&router, lower).await.status, 200);
-    assert!(HeaderValue::from_str(&token).is_ok());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! Leaves the memory of keys to the services.
 
 use kernel::Fault;
-use web::{Access, Answer, Call, HeaderName, IdempotencyKey, Router, Routes, StatusCode, header};
+use web::{Access, Answer, Call, IdempotencyKey, Router, Routes, StatusCode};
 
 use crate::shop::{ask, brief, is, open};
 
@@ -26,11 +26,8 @@ async fn post(key: &str) -> web::Reply {
 #[tokio::test]
 async fn a_key_is_taken_with_or_without_the_quotes_of_the_draft() {
     let longest = "k".repeat(128);
-    for (sent, taken) in [("a-1", "a-1"), ("\"a-1\"", "a-1"), (" ~!'() ", ""), ("~!'()", "~!'()"), (&longest, &longest)] {
+    for (sent, taken) in [("a-1", "a-1"), ("\"a-1\"", "a-1"), ("~!'()", "~!'()"), (&longest, &longest)] {
         let reply = post(sent).await;
-        if taken.is_empty() {
-            continue;
-        }
         assert_eq!((reply.status.as_u16(), reply.header("location")), (201, Some("/things/1")), "{sent}");
         assert_eq!(reply.json::<String>().unwrap(), taken);
         assert_eq!(reply.header("idempotency-replayed"), None);
@@ -60,5 +57,4 @@ async fn a_reused_key_is_422_and_a_repeat_is_marked() {
 #[tokio::test]
 async fn an_answer_that_cannot_be_sent_is_a_defect() {
     assert_eq!(brief(&post("broken").await), is(500, "internal", "-"));
-    assert!(HeaderName::from_bytes(header::LOCATION.as_str().as_bytes()).is_ok());
 }

@@ -1,0 +1,82 @@
+//! What orders does on others' events: it keeps copies, and lets orders hear what became of hold, payment and delivery.
+//! Leaves what follows from it to `domain::order`.
+
+use contracts::catalog::ListingChanged;
+use contracts::delivery::{
+    DeliveryArrived, DeliveryAssigned, DeliveryCreated, DeliveryDelivered, DeliveryPickedUp, DeliveryWithdrawn, StoreChanged,
+};
+use contracts::inventory::{
+    HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldRejected, HoldReleased, HoldReserved, SlotOffered,
+};
+use contracts::payments::{PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided};
+use contracts::{Event, OrderId};
+use engine::{Subscription, TokenKeys};
+
+use crate::config::Config;
+use crate::domain::order::{Heard, Hold, Payment};
+use crate::service::hear;
+use crate::store::{ListingCopy, SlotCopy, StoreCopy};
+
+/// The subscriptions, one to each other service that orders listens to.
+pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
+    vec![TokenKeys::copied_by(Subscription::to("identity")), catalog(), inventory(config), payments(config), delivery(config)]
+}
+
+fn catalog() -> Subscription {
+    Subscription::to("catalog").copy(|work, event: &ListingChanged| {
+        work.save(ListingCopy {
+            store: event.store,
+            sku: event.sku.clone(),
+            name: event.name.clone(),
+            price_minor: event.price.minor,
+            tax_class: event.tax_class.clone(),
+            listed: event.listed,
+        });
+        Ok(())
+    })
+}
+
+fn inventory(config: &Config) -> Subscription {
+    let subscription = Subscription::to("inventory").copy(|work, event: &SlotOffered| {
+        let (starts_at, ends_at, cutoff_at) = (event.slot.starts_at, event.slot.ends_at, event.slot.cutoff_at);
+        work.save(SlotCopy { store: event.store, starts_at, ends_at, cutoff_at });
+        Ok(())
+    });
+    let subscription = heard(subscription, config, |e: &HoldReserved| (e.order, Heard::Hold(Hold::Reserved { expires_at: e.expires_at })));
+    let subscription = heard(subscription, config, |e: &HoldRejected| (e.order, Heard::Hold(Hold::Rejected { short: e.short.clone() })));
+    let subscription = heard(subscription, config, |e: &HoldCommitted| (e.order, Heard::Hold(Hold::Committed)));
+    let subscription = heard(subscription, config, |e: &HoldCommitRefused| (e.order, Heard::Hold(Hold::Expired)));
+    let subscription = heard(subscription, config, |e: &HoldExpired| (e.order, Heard::Hold(Hold::Expired)));
+    let subscription = heard(subscription, config, |e: &HoldReleased| (e.order, Heard::Hold(Hold::Released)));
+    heard(subscription, config, |e: &HoldConsumed| (e.order, Heard::Hold(Hold::Consumed)))
+}
+
+fn payments(config: &Config) -> Subscription {
+    let subscription = Subscription::to("payments");
+    let subscription = heard(subscription, config, |e: &PaymentAuthorised| (e.order, Heard::Payment(Payment::Authorised)));
+    let subscription = heard(subscription, config, |e: &PaymentDeclined| (e.order, Heard::Payment(Payment::Declined { reason: e.reason.clone() })));
+    let subscription = heard(subscription, config, |e: &PaymentCaptured| (e.order, Heard::Payment(Payment::Captured { amount: e.amount })));
+    heard(subscription, config, |e: &PaymentVoided| (e.order, Heard::Payment(Payment::Voided)))
+}
+
+fn delivery(config: &Config) -> Subscription {
+    let subscription = Subscription::to("delivery").copy(|work, event: &StoreChanged| {
+        work.save(StoreCopy(event.store.clone()));
+        Ok(())
+    });
+    let subscription = heard(subscription, config, |e: &DeliveryCreated| (e.order, Heard::Pin(e.pin.clone())));
+    let subscription = heard(subscription, config, |e: &DeliveryAssigned| (e.order, Heard::Courier(e.courier_name.clone())));
+    let subscription = heard(subscription, config, |e: &DeliveryPickedUp| (e.order, Heard::PickedUp));
+    let subscription = heard(subscription, config, |e: &DeliveryArrived| (e.order, Heard::Arrived));
+    let subscription = heard(subscription, config, |e: &DeliveryDelivered| (e.order, Heard::Delivered));
+    heard(subscription, config, |e: &DeliveryWithdrawn| (e.order, Heard::Withdrawn))
+}
+
+/// Lets the order that an event is about hear it.
+fn heard<E: Event>(subscription: Subscription, config: &Config, what: fn(&E) -> (OrderId, Heard)) -> Subscription {
+    let config = config.clone();
+    subscription.work(move |work, event: &E| {
+        let (order, heard) = what(event);
+        hear(work, order, heard, &config)
+    })
+}

@@ -1,0 +1,448 @@
+//! The routes of orders: what reaches an address, carts, quotes, orders, and what the people of a store do with them.
+//! Parses, asks `service`, presents. Leaves rules to `domain`.
+
+mod views;
+
+use std::sync::Arc;
+
+use contracts::audit::{Breach, Fact};
+use contracts::orders::Contact;
+use contracts::{Address, CartId, OrderId, PersonId, Point, SlotKey, StoreId};
+use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Stop, Work};
+use kernel::{Fault, Id};
+use serde::Deserialize;
+use store::Value;
+use web::{
+    Access, Answer, Body, Caller, Conditions, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query, Role, Routes, Seal, State, Who, json,
+};
+
+use crate::config::{CART_LINES_MAX, Config, TEXT_CHARS_MAX};
+use crate::domain::cart::{Cart, CartLine, reach};
+use crate::domain::order::{Order, State as OrderState};
+use crate::domain::pricing::Quote;
+use crate::service::{self, MakeCart, PlaceOrder, view_of_quote};
+use crate::store::{ORDERS_ALL, ORDERS_OF_CUSTOMER, ORDERS_OF_STORE, STORES, StoreCopy};
+
+use views::{Audience, show_cart, view_of_order, view_of_order_row, view_of_reach};
+
+/// How many stores are looked at to find those that reach an address.
+const STORES_MAX: i64 = 1000;
+/// How short a guest's idempotency key may be: it stands for who they are until they have a cart.
+const GUEST_KEY_CHARS_MIN: usize = 16;
+
+/// What the handlers work with.
+#[derive(Clone)]
+struct Orders {
+    handle: Handle,
+    config: Config,
+    seal: Arc<Seal>,
+}
+
+/// The routes of orders.
+#[must_use]
+pub fn routes(handle: Handle, config: &Config, seal: Seal) -> Routes {
+    let bearer = || Access::cart_bearer().or(Who::SignedIn);
+    let picker = || Access::any_of([Who::Role(Role::Picker), Who::Role(Role::Manager)]);
+    Routes::new(crate::store::SERVICE)
+        .get("/v1/reach", Access::anyone(), find_reach)
+        .post("/v1/carts", Access::anyone(), make_cart)
+        .get("/v1/carts/{id}", bearer(), read_cart)
+        .put("/v1/carts/{id}/lines", bearer(), change_lines)
+        .post("/v1/carts/{id}/quotes", bearer(), quote_cart)
+        .post("/v1/orders", bearer(), place_order)
+        .get("/v1/orders/{id}", bearer(), read_order)
+        .post("/v1/orders/{id}/cancel", bearer(), cancel_order)
+        .get("/v1/me/orders", Access::signed_in(), list_own)
+        .get("/v1/stores/{store}/orders", Access::staff(), list_of_store)
+        .post("/v1/orders/{id}/pick", picker(), pick_order)
+        .post("/v1/orders/{id}/ready", picker(), ready_order)
+        .get("/v1/admin/audit/orders/facts", Access::admin(), audit_facts)
+        .get("/v1/admin/audit/orders/breaches", Access::admin(), audit_breaches)
+        .with_state(Orders { handle, config: config.clone(), seal: Arc::new(seal) })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReachQuery {
+    lat: f64,
+    lon: f64,
+}
+
+async fn find_reach(State(orders): State<Orders>, Query(query): Query<ReachQuery>) -> Result<Answer, Fault> {
+    let point = on_earth(Point { lat: query.lat, lon: query.lon }, "lat")?;
+    let stores = orders.stores().await?;
+    Ok(Answer::ok(json!({ "stores": reach(&stores, point).iter().map(view_of_reach).collect::<Vec<_>>() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCart {
+    address: Address,
+    store: Option<StoreId>,
+    #[serde(default)]
+    lines: Vec<CartLine>,
+}
+
+async fn make_cart(State(orders): State<Orders>, caller: Caller, key: IdempotencyKey, body: Body<NewCart>) -> Result<Answer, Fault> {
+    let wanted = body.value;
+    check_address(&wanted.address)?;
+    check_lines(&wanted.lines)?;
+    let owner = caller.person.as_ref().map(|person| PersonId(person.id));
+    if owner.is_none() && key.as_str().len() < GUEST_KEY_CHARS_MIN {
+        let detail = format!("a guest's key for a new cart must have {GUEST_KEY_CHARS_MIN} characters or more and be random, as a UUID");
+        return Err(Fault::invalid_field("Idempotency-Key", detail));
+    }
+    let stores = orders.stores().await?;
+    let reaching = reach(&stores, wanted.address.point);
+    let chosen = reaching.iter().find(|reach| wanted.store.is_none_or(|store| store == reach.store.id));
+    let store = chosen.ok_or_else(service::out_of_zone)?.store.id;
+    // By customer, so that their carts share a place; a guest's place comes from the key, so that a repeat finds it.
+    let buckets = orders.config.buckets();
+    let bucket = owner.map_or_else(|| buckets.of(key.as_str().as_bytes()), |owner| buckets.of(owner.0.as_bytes()));
+    let scope = KeyScope::new(&caller, "POST /v1/carts", "", bucket, &key, body.fingerprint);
+    let make = MakeCart { owner, store, address: wanted.address, lines: wanted.lines, bucket };
+    let seal = orders.seal.clone();
+    let reply = orders
+        .handle
+        .command(Command {
+            lane: Lane::Rest,
+            key: scope,
+            trace: caller.trace,
+            bytes: body.canonical.len(),
+            deadline_ms: DEADLINE_DEFAULT_MS,
+            decide: move |work: &mut Work<'_>| service::make_cart(work, &make),
+            show: move |work: &mut Work<'_>, id: &str| show_cart(work, id, Some(&seal)),
+        })
+        .await?;
+    let location = format!("/v1/carts/{}", reply.resource);
+    Ok(reply.answer(Some(&location)))
+}
+
+async fn read_cart(State(orders): State<Orders>, caller: Caller, Path(id): Path<CartId>, when: Conditions) -> Result<Answer, Fault> {
+    let (cart, version) = orders.cart_of(&caller, id).await?;
+    Ok(when.answer(version, views::view_of_cart(&cart, None)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLines {
+    lines: Vec<CartLine>,
+}
+
+async fn change_lines(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<CartId>,
+    key: IdempotencyKey,
+    body: Body<NewLines>,
+) -> Result<Answer, Fault> {
+    check_lines(&body.value.lines)?;
+    orders.cart_of(&caller, id).await?;
+    let scope = KeyScope::new(&caller, "PUT /v1/carts/{id}/lines", id, id.bucket(), &key, body.fingerprint);
+    let lines = body.value.lines;
+    let reply = orders
+        .handle
+        .command(Command {
+            lane: Lane::Rest,
+            key: scope,
+            trace: caller.trace,
+            bytes: body.canonical.len(),
+            deadline_ms: DEADLINE_DEFAULT_MS,
+            decide: move |work: &mut Work<'_>| service::change_lines(work, id, &lines),
+            show: |work: &mut Work<'_>, id: &str| show_cart(work, id, None),
+        })
+        .await?;
+    Ok(reply.answer(None))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuoteFor {
+    slot: SlotKey,
+}
+
+/// A quote changes nothing and is stored nowhere, so it takes no `Idempotency-Key`.
+async fn quote_cart(State(orders): State<Orders>, caller: Caller, Path(id): Path<CartId>, body: Body<QuoteFor>) -> Result<Answer, Fault> {
+    orders.cart_of(&caller, id).await?;
+    let (config, slot) = (orders.config.clone(), body.value.slot);
+    let quote = orders.handle.decide(Lane::Rest, &caller.trace, move |work| service::make_quote(work, id, slot, &config)).await?;
+    Ok(Answer::ok(view_of_quote(&quote, &orders.seal)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOrder {
+    quote: String,
+    contact: Contact,
+    payment_token: String,
+}
+
+async fn place_order(State(orders): State<Orders>, caller: Caller, key: IdempotencyKey, body: Body<NewOrder>) -> Result<Answer, Fault> {
+    let wanted = body.value;
+    check_contact(&wanted.contact)?;
+    check_text("/payment_token", &wanted.payment_token, 1)?;
+    let quote = orders.open_quote(&wanted.quote)?;
+    let cart = quote.cart;
+    // A capability is bound to its cart, so it is proof enough; a person must own the cart, which is read.
+    if !orders.bears(&caller, cart) {
+        orders.cart_of(&caller, cart).await?;
+    }
+    let customer = caller.person.as_ref().map(|person| PersonId(person.id));
+    let scope = KeyScope::new(&caller, "POST /v1/orders", cart, cart.bucket(), &key, body.fingerprint).for_ever();
+    let place = PlaceOrder { quote, contact: wanted.contact, payment_token: wanted.payment_token, customer };
+    let (config, seal) = (orders.config.clone(), orders.seal.clone());
+    let reply = orders
+        .handle
+        .command(Command {
+            lane: Lane::Order,
+            key: scope,
+            trace: caller.trace,
+            bytes: body.canonical.len(),
+            deadline_ms: DEADLINE_DEFAULT_MS,
+            decide: move |work: &mut Work<'_>| service::place_order(work, &place, &config, &seal),
+            show: |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Shopper),
+        })
+        .await?;
+    let location = format!("/v1/orders/{}", reply.resource);
+    Ok(reply.answer(Some(&location)))
+}
+
+async fn read_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<OrderId>,
+    when: Conditions,
+    prefer: Prefer,
+) -> Result<Answer, Fault> {
+    let known = |version: i64| when.fresh(version);
+    let (order, version) = orders.handle.find_changed::<Order>(&id, known, prefer.wait_ms.unwrap_or(0)).await?.ok_or_else(no_order)?;
+    let audience = orders.audience(&caller, &order)?;
+    Ok(when.answer(version, view_of_order(&order, audience)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelFor {
+    reason: String,
+}
+
+async fn cancel_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<OrderId>,
+    key: IdempotencyKey,
+    body: Body<CancelFor>,
+) -> Result<Answer, Fault> {
+    check_text("/reason", &body.value.reason, 1)?;
+    let (order, _) = orders.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
+    let audience = orders.audience(&caller, &order)?;
+    let (config, reason) = (orders.config.clone(), body.value.reason);
+    let by = match audience {
+        Audience::Shopper => "shopper",
+        Audience::Staff => "staff",
+    };
+    let scope = KeyScope::new(&caller, "POST /v1/orders/{id}/cancel", id, id.bucket(), &key, body.fingerprint);
+    let reply = orders
+        .handle
+        .command(Command {
+            lane: Lane::Money,
+            key: scope,
+            trace: caller.trace,
+            bytes: body.canonical.len(),
+            deadline_ms: DEADLINE_DEFAULT_MS,
+            decide: move |work: &mut Work<'_>| service::cancel_order(work, id, &reason, by, &config),
+            show: move |work: &mut Work<'_>, id: &str| show_order(work, id, audience),
+        })
+        .await?;
+    Ok(reply.answer(None))
+}
+
+async fn pick_order(State(orders): State<Orders>, caller: Caller, Path(id): Path<OrderId>, key: IdempotencyKey, body: NoBody) -> Result<Answer, Fault> {
+    orders.staff_move(caller, id, "POST /v1/orders/{id}/pick", &key, body, service::pick_order).await
+}
+
+async fn ready_order(State(orders): State<Orders>, caller: Caller, Path(id): Path<OrderId>, key: IdempotencyKey, body: NoBody) -> Result<Answer, Fault> {
+    orders.staff_move(caller, id, "POST /v1/orders/{id}/ready", &key, body, service::ready_order).await
+}
+
+async fn list_own(State(orders): State<Orders>, caller: Caller, page: Page<OrderId>) -> Result<Answer, Fault> {
+    let before = page.after.map_or(Id::from_bytes([0xff; 16]), |after| after.0);
+    let arguments = vec![caller.person()?.id.into(), before.into(), page.rows_wanted().into()];
+    let found = orders.list(&ORDERS_OF_CUSTOMER, arguments).await?;
+    Ok(Answer::ok(page.list(found, |order| order.id).map(|order| view_of_order_row(&order))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateQuery {
+    state: OrderState,
+}
+
+async fn list_of_store(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(store): Path<StoreId>,
+    Query(query): Query<StateQuery>,
+    page: Page<OrderId>,
+) -> Result<Answer, Fault> {
+    if ![Role::Picker, Role::Manager, Role::Dispatcher].iter().any(|role| caller.may(*role, store.0)) {
+        return Err(Fault::not_found("store"));
+    }
+    let arguments = vec![store.0.into(), query.state.as_str().into(), after(&page), page.rows_wanted().into()];
+    let found = orders.list(&ORDERS_OF_STORE, arguments).await?;
+    Ok(Answer::ok(page.list(found, |order| order.id).map(|order| view_of_order(&order, Audience::Staff))))
+}
+
+async fn audit_facts(State(orders): State<Orders>, page: Page<OrderId>) -> Result<Answer, Fault> {
+    let found = orders.list(&ORDERS_ALL, vec![after(&page), page.rows_wanted().into()]).await?;
+    let listing: Listing<Fact> = page.list(found, |order| order.id).map(|order| Fact {
+        order: order.id,
+        state: order.state.as_str().to_owned(),
+        settled: order.state.is_final() || !(order.state.is_timed() || order.state == OrderState::Cancelling),
+        sums: [("total".to_owned(), order.total.minor)].into(),
+    });
+    Ok(Answer::ok(listing))
+}
+
+/// Instant rules: lines, tax and fee of each order add up to its total; its history ends in its state.
+async fn audit_breaches(State(orders): State<Orders>, page: Page<OrderId>) -> Result<Answer, Fault> {
+    let found = orders.list(&ORDERS_ALL, vec![after(&page), page.rows_wanted().into()]).await?;
+    let listing = page.list(found, |order| order.id);
+    let items: Vec<Breach> = listing.items.iter().flat_map(breaches_of).collect();
+    Ok(Answer::ok(json!({ "items": items, "next": listing.next })))
+}
+
+fn breaches_of(order: &Order) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut breach = |rule: &str, detail: String| breaches.push(Breach { rule: rule.to_owned(), subject: order.id.to_string(), detail });
+    let sum: i64 = order.lines.iter().map(|line| line.total.minor).sum::<i64>() + order.fee.minor;
+    if sum != order.total.minor {
+        breach("total-equals-lines-and-fee", format!("lines and fee are {sum}, the total is {}", order.total.minor));
+    }
+    if order.history.last().map(|moment| moment.state) != Some(order.state) {
+        breach("history-ends-in-state", format!("the state is {}", order.state.as_str()));
+    }
+    breaches
+}
+
+fn after(page: &Page<OrderId>) -> Value {
+    page.after.map_or(Id::from_bytes([0; 16]), |after| after.0).into()
+}
+
+impl Orders {
+    async fn stores(&self) -> Result<Vec<contracts::delivery::Store>, Fault> {
+        let rows = self.handle.read(&STORES, vec![STORES_MAX.into()]).await?;
+        rows.iter().map(|row| entity::<StoreCopy>(row).map(|copy| copy.0)).collect()
+    }
+
+    async fn list(&self, read: &'static store::Read, arguments: Vec<Value>) -> Result<Vec<Order>, Fault> {
+        self.handle.read(read, arguments).await?.iter().map(entity::<Order>).collect()
+    }
+
+    /// Whether the caller shows the capability of this cart.
+    fn bears(&self, caller: &Caller, cart: CartId) -> bool {
+        let opened = caller.capability.as_deref().and_then(|text| self.seal.open("cart", text));
+        opened.is_some_and(|bytes| bytes == cart.0.as_bytes())
+    }
+
+    /// The cart, if it is the caller's.
+    async fn cart_of(&self, caller: &Caller, id: CartId) -> Result<(Cart, i64), Fault> {
+        let (cart, version) = self.handle.find::<Cart>(&id).await?.ok_or_else(|| Fault::not_found("cart"))?;
+        let owns = cart.owner.is_some() && cart.owner.map(|owner| owner.0) == caller.person.as_ref().map(|person| person.id);
+        if owns || self.bears(caller, id) { Ok((cart, version)) } else { Err(Fault::not_found("cart")) }
+    }
+
+    /// As whom the caller may see the order.
+    fn audience(&self, caller: &Caller, order: &Order) -> Result<Audience, Fault> {
+        let person = caller.person.as_ref().map(|person| person.id);
+        if self.bears(caller, order.cart) || (person.is_some() && order.customer.map(|customer| customer.0) == person) {
+            return Ok(Audience::Shopper);
+        }
+        let staff = [Role::Manager, Role::Picker, Role::Dispatcher].iter().any(|role| caller.may(*role, order.store.0));
+        if staff { Ok(Audience::Staff) } else { Err(no_order()) }
+    }
+
+    fn open_quote(&self, text: &str) -> Result<Quote, Fault> {
+        let quote = self.seal.open("quote", text).and_then(|payload| serde_json::from_slice(&payload).ok());
+        quote.ok_or_else(|| Fault::invalid_field("/quote", "this is no quote of ours; send the text `quote` of an answer to POST /v1/carts/{id}/quotes"))
+    }
+
+    async fn staff_move(
+        &self,
+        caller: Caller,
+        id: OrderId,
+        route: &'static str,
+        key: &IdempotencyKey,
+        body: NoBody,
+        step: fn(&mut Work<'_>, OrderId) -> Result<engine::Stored, Stop>,
+    ) -> Result<Answer, Fault> {
+        let (order, _) = self.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
+        if ![Role::Picker, Role::Manager].iter().any(|role| caller.may(*role, order.store.0)) {
+            return Err(no_order());
+        }
+        let scope = KeyScope::new(&caller, route, id, id.bucket(), key, body.fingerprint);
+        let reply = self
+            .handle
+            .command(Command {
+                lane: Lane::Money,
+                key: scope,
+                trace: caller.trace,
+                bytes: 64,
+                deadline_ms: DEADLINE_DEFAULT_MS,
+                decide: move |work: &mut Work<'_>| step(work, id),
+                show: |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Staff),
+            })
+            .await?;
+        Ok(reply.answer(None))
+    }
+}
+
+fn show_order(work: &mut Work<'_>, id: &str, audience: Audience) -> Result<Json, Stop> {
+    let id: OrderId = id.parse().map_err(|error| Stop::Broken(format!("{id}: {error}")))?;
+    Ok(view_of_order(&*work.load::<Order>(&id, "order")?, audience))
+}
+
+fn entity<E: engine::Entity>(row: &store::Row) -> Result<E, Fault> {
+    E::from_row(row).map_err(|error| Fault::internal(error.to_string()))
+}
+
+fn no_order() -> Fault {
+    Fault::not_found("order")
+}
+
+fn on_earth(point: Point, field: &str) -> Result<Point, Fault> {
+    if point.on_earth() {
+        return Ok(point);
+    }
+    Err(Fault::invalid_field(field, "not a place on earth: lat is from -90 to 90, lon from -180 to 180"))
+}
+
+fn check_text(field: &str, text: &str, min: usize) -> Result<(), Fault> {
+    let length = text.trim().chars().count();
+    if (min..=TEXT_CHARS_MAX).contains(&length) && text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Fault::invalid_field(field, format!("expected {min} to {TEXT_CHARS_MAX} characters on one line")))
+}
+
+fn check_address(address: &Address) -> Result<(), Fault> {
+    check_text("/address/street", &address.street, 1)?;
+    check_text("/address/note", &address.note, 0)?;
+    on_earth(address.point, "/address/point").map(|_| ())
+}
+
+fn check_contact(contact: &Contact) -> Result<(), Fault> {
+    check_text("/contact/name", &contact.name, 1)?;
+    check_text("/contact/email", &contact.email, 3)?;
+    check_text("/contact/phone", &contact.phone, 0)?;
+    let parts: Vec<&str> = contact.email.split('@').collect();
+    let sound = matches!(parts[..], [user, host] if !user.is_empty() && host.contains('.')) && !contact.email.contains(char::is_whitespace);
+    if sound { Ok(()) } else { Err(Fault::invalid_field("/contact/email", "not an e-mail address: expected name@host.tld")) }
+}
+
+fn check_lines(lines: &[CartLine]) -> Result<(), Fault> {
+    if lines.len() <= CART_LINES_MAX {
+        return Ok(());
+    }
+    Err(Fault::invalid_field("/lines", format!("a cart holds at most {CART_LINES_MAX} lines")))
+}
