@@ -9,7 +9,7 @@ use kernel::{BoxFuture, Fault, Runtime};
 use log::{Outbox, Wakes};
 use serde::Serialize;
 use store::{Error, Migration, Read, Row, Store, Table};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::executor::Executor;
 use crate::handle::{Handle, fault_of};
@@ -56,9 +56,10 @@ pub struct Running {
     /// Its door.
     pub handle: Handle,
     subscriptions: Vec<Arc<Subscription>>,
+    source: String,
     stop: watch::Sender<bool>,
-    loops_ended: mpsc::Receiver<()>,
-    executor_ended: mpsc::Receiver<()>,
+    loops_ended: Mutex<mpsc::Receiver<()>>,
+    executor_ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// What a service still has before it.
@@ -114,13 +115,21 @@ impl Running {
         Ok((seq < last).then_some(Behind { source: head.source, seq, last }))
     }
 
+    /// Whether the service reaches its database.
+    ///
+    /// # Errors
+    /// `unavailable` with what the database said.
+    pub async fn ready(&self) -> Result<(), Fault> {
+        self.handle.store.head(self.handle.service, &self.source).await.map(|_| ()).map_err(|error| fault_of(&error))
+    }
+
     /// Stops reading, firing and working, then decides what is queued, then ends.
-    pub async fn shut_down(mut self) {
+    pub async fn shut_down(&self) {
         self.stop.send_replace(true);
         // The channel closes when the last loop has dropped its end of it.
-        let _ = self.loops_ended.recv().await;
+        let _ = self.loops_ended.lock().await.recv().await;
         self.handle.lanes.close();
-        let _ = self.executor_ended.recv().await;
+        let _ = self.executor_ended.lock().await.recv().await;
     }
 }
 
@@ -154,7 +163,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
         watchers,
         timer_wake: timer_wake.clone(),
         epoch: head.epoch,
-        source: head.source,
+        source: head.source.clone(),
     };
     runtime.spawn("executor", holding(executor_alive, Box::pin(executor.run())));
 
@@ -194,7 +203,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     for job in service.jobs {
         spawn("job", Box::pin(job.repeat(handle.clone(), wakes.clone(), leadership.clone(), stopping.clone())));
     }
-    Ok(Running { handle, subscriptions, stop, loops_ended, executor_ended })
+    let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
+    Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })
 }
 
 /// Runs `task` and lets go of `alive` when it has ended, even by a panic.

@@ -1,2 +1,30 @@
-//! The binary: command line and composition.
-fn main() {}
+//! The binary: parses the command line and calls one function. Leaves everything else to the modules beside it.
+
+mod admin;
+mod cli;
+mod commands;
+mod compose;
+mod data_dir;
+mod logins;
+mod sample;
+mod settings;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    match commands::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("swiftcart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

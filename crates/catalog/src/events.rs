@@ -1,0 +1,17 @@
+//! What catalog does on others' events: it keeps copies of stores and of how much is left.
+//! Leaves what follows from them to `service`, when a product is written, and to the reads.
+
+use contracts::delivery::StoreChanged;
+use contracts::inventory::SupplyChanged;
+use engine::{Subscription, TokenKeys};
+
+use crate::service::{keep_store, keep_supply};
+
+/// The subscriptions, one to each other service that catalog listens to.
+pub(crate) fn subscriptions() -> Vec<Subscription> {
+    vec![
+        TokenKeys::copied_by(Subscription::to("identity")),
+        Subscription::to("delivery").copy(|work, event: &StoreChanged| keep_store(work, event)),
+        Subscription::to("inventory").copy(|work, event: &SupplyChanged| keep_supply(work, event)),
+    ]
+}

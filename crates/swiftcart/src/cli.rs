@@ -1,0 +1,125 @@
+//! The command line: what can be called and with what. Leaves doing it to `commands`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Commerce, stock and last-mile delivery in one program. Without a command it serves a shop.
+#[derive(Debug, Parser)]
+#[command(name = "swiftcart", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a shop (what plain `swiftcart` does).
+    Serve(Serve),
+    /// Bring the tables of a PostgreSQL database up to date.
+    Migrate(Place),
+    /// Check every invariant against a living shop; exit code 1 if one is broken.
+    Audit(Audit),
+    /// Act as shoppers, pickers and couriers against a living shop.
+    #[command(subcommand)]
+    Load(Load),
+}
+
+/// Where a shop keeps its data and what it is set to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The directory for the embedded database, logins and locks.
+    #[arg(long, env = "SWIFTCART_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// A PostgreSQL database, as postgres://user@host/name, instead of the embedded one.
+    #[arg(long, env = "SWIFTCART_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// A file of settings; see swiftcart.default.toml for all of them.
+    #[arg(long, env = "SWIFTCART_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The address to listen on, as 127.0.0.1:8080.
+    #[arg(long, env = "SWIFTCART_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Start empty but for one admin instead of with the sample shop.
+    #[arg(long, env = "SWIFTCART_NO_SAMPLE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_sample: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Audit {
+    /// Where the shop answers.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The logins that the shop wrote when it was made.
+    #[arg(long, value_name = "FILE", default_value = "swiftcart-data/logins.json")]
+    pub(crate) logins: PathBuf,
+    /// Demand also that nothing is in flight, and take every order as settled.
+    #[arg(long)]
+    pub(crate) quiescent: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Load {
+    /// Turn baskets (one a line, item names parted by commas) into orders and carry them to the doorstep.
+    Replay(Replay),
+    /// Let many buyers at once want more units of one thing than there are.
+    Rush(Rush),
+}
+
+/// Which shop is loaded, and as whom.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// The logins that the shop wrote when it was made.
+    #[arg(long, value_name = "FILE", default_value = "swiftcart-data/logins.json")]
+    pub(crate) logins: PathBuf,
+    /// Where the shop answers; several addresses are used in turn.
+    #[arg(long = "url", default_value = "http://127.0.0.1:8080")]
+    pub(crate) urls: Vec<String>,
+    /// Where chance begins; the same seed makes the same shoppers.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the figures here as JSON too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Replay {
+    /// The baskets.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// How many shoppers shop at once.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) shoppers: usize,
+    /// Use only so many baskets.
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Rush {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// How many buyers come at once.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) buyers: usize,
+    /// How many units, or places, there are.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) units: i64,
+    /// Rush for the places of one slot instead of the units of one SKU.
+    #[arg(long)]
+    pub(crate) slot: bool,
+}

@@ -1,0 +1,48 @@
+//! The logins of the sample shop as they are printed and written to the data directory. Leaves making the people to `sample`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// One login.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Login {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// One role of a login.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Role {
+    pub(crate) role: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Logins {
+    pub(crate) admin: Login,
+    pub(crate) staff: Vec<Login>,
+    pub(crate) couriers: Vec<Login>,
+    pub(crate) shoppers: Vec<Login>,
+}
+
+impl Logins {
+    /// Writes them to `path`, readable by the owner alone.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).with_context(|| format!("the logins cannot be written to {}", path.display()))?;
+        file.write_all(text.as_bytes())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! The settings: the defaults embedded in the binary, a file over them, the environment over both, the command line over all.
+//! Unknown names and wrong values are errors, and all of them are told at once. Leaves what a setting means to its service.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use kernel::Millis;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::cli::{Place, Serve};
+
+/// Every setting with its default and its comment.
+const DEFAULTS: &str = include_str!("../../../swiftcart.default.toml");
+
+/// Before every setting in the environment; `__` parts section and name.
+const ENVIRONMENT: &str = "SWIFTCART__";
+
+/// The settings of the program itself.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) database: String,
+    pub(crate) database_connections: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) waits_max: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) deadline_ms: Millis,
+    pub(crate) drain_ms: Millis,
+    pub(crate) log: String,
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) server: Server,
+    pub(crate) identity: identity::Config,
+    pub(crate) catalog: catalog::Config,
+    pub(crate) orders: orders::Config,
+    pub(crate) inventory: inventory::Config,
+    pub(crate) payments: payments::Config,
+    pub(crate) delivery: delivery::Config,
+    pub(crate) notifications: notifications::Config,
+}
+
+impl Settings {
+    /// The settings of a server.
+    pub(crate) fn of_serve(serve: &Serve) -> anyhow::Result<Self> {
+        let mut settings = Self::of_place(&serve.place)?;
+        if let Some(listen) = serve.listen {
+            settings.server.listen = listen;
+        }
+        Ok(settings)
+    }
+
+    /// The settings of a command that only needs to know where the data is.
+    pub(crate) fn of_place(place: &Place) -> anyhow::Result<Self> {
+        let file = place.config.as_deref().map(read_file).transpose()?;
+        let mut settings = Self::layered(file, environment())?;
+        if let Some(data) = &place.data {
+            settings.server.data.clone_from(data);
+        }
+        if let Some(database) = &place.database {
+            settings.server.database.clone_from(database);
+        }
+        Ok(settings)
+    }
+
+    fn layered(file: Option<Table>, environment: Vec<(String, String)>) -> anyhow::Result<Self> {
+        let mut wrong = Vec::new();
+        let mut all: Table = DEFAULTS.parse().context("the embedded defaults are broken")?;
+        if let Some(file) = file {
+            lay_over(&mut all, file, "", &mut wrong);
+        }
+        for (name, text) in environment {
+            set(&mut all, &name, &text, &mut wrong);
+        }
+        let server = section::<Server>(&all, "server", Server::validate, &mut wrong);
+        let identity = section(&all, "identity", identity::Config::validate, &mut wrong);
+        let catalog = section(&all, "catalog", catalog::Config::validate, &mut wrong);
+        let orders = section(&all, "orders", orders::Config::validate, &mut wrong);
+        let inventory = section(&all, "inventory", inventory::Config::validate, &mut wrong);
+        let payments = section(&all, "payments", payments::Config::validate, &mut wrong);
+        let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
+        let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
+        if !wrong.is_empty() {
+            bail!("the settings are wrong:\n  {}", wrong.join("\n  "));
+        }
+        let missing = "a section without faults has a value";
+        Ok(Self {
+            server: server.context(missing)?,
+            identity: identity.context(missing)?,
+            catalog: catalog.context(missing)?,
+            orders: orders.context(missing)?,
+            inventory: inventory.context(missing)?,
+            payments: payments.context(missing)?,
+            delivery: delivery.context(missing)?,
+            notifications: notifications.context(missing)?,
+        })
+    }
+}
+
+impl Server {
+    fn validate(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let counts = [
+            ("database_connections", self.database_connections),
+            ("requests_max", self.requests_max),
+            ("waits_max", self.waits_max),
+            ("connections_max", self.connections_max),
+        ];
+        for (name, _) in counts.iter().filter(|(_, value)| *value == 0) {
+            wrong.push(format!("server.{name} must be 1 or more"));
+        }
+        for (name, _) in [("deadline_ms", self.deadline_ms), ("drain_ms", self.drain_ms)].iter().filter(|(_, value)| !(100..=600_000).contains(value)) {
+            wrong.push(format!("server.{name} must be from 100 to 600000"));
+        }
+        if !self.database.is_empty() && !self.database.starts_with("postgres://") && !self.database.starts_with("postgresql://") {
+            wrong.push("server.database must begin with postgres:// or be empty for the embedded database".to_owned());
+        }
+        wrong
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Table> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("the settings file {} cannot be read", path.display()))?;
+    text.parse().with_context(|| format!("the settings file {} is not TOML", path.display()))
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is where the environment comes in")]
+fn environment() -> Vec<(String, String)> {
+    std::env::vars().filter_map(|(name, value)| name.strip_prefix(ENVIRONMENT).map(|name| (name.to_lowercase().replace("__", "."), value))).collect()
+}
+
+/// Lays `over` on `under`, whose names are all there are.
+fn lay_over(under: &mut Table, over: Table, path: &str, wrong: &mut Vec<String>) {
+    for (name, value) in over {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match (under.get_mut(&name), value) {
+            (None, _) => wrong.push(format!("{path} is not a setting")),
+            (Some(Value::Table(under)), Value::Table(over)) => lay_over(under, over, &path, wrong),
+            (Some(Value::Table(_)), _) => wrong.push(format!("{path} is a section of settings")),
+            (Some(slot), value) if slot.type_str() == value.type_str() => *slot = value,
+            (Some(slot), value) => wrong.push(format!("{path} must be of type {}, not {}", slot.type_str(), value.type_str())),
+        }
+    }
+}
+
+/// Sets what the environment names, read as the type that the default has.
+fn set(all: &mut Table, path: &str, text: &str, wrong: &mut Vec<String>) {
+    let slot = path.split_once('.').and_then(|(section, name)| all.get_mut(section)?.as_table_mut()?.get_mut(name));
+    let Some(slot) = slot else {
+        wrong.push(format!("{ENVIRONMENT}{} is not a setting", path.to_uppercase().replace('.', "__")));
+        return;
+    };
+    let value = match slot {
+        Value::String(_) => Some(Value::String(text.to_owned())),
+        Value::Integer(_) => text.parse().ok().map(Value::Integer),
+        Value::Float(_) => text.parse().ok().map(Value::Float),
+        Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        _ => None,
+    };
+    match value {
+        Some(value) => *slot = value,
+        None => wrong.push(format!("{path} must be of type {}", slot.type_str())),
+    }
+}
+
+/// The section `name`, with what is wrong in it.
+fn section<T: DeserializeOwned>(all: &Table, name: &str, validate: impl Fn(&T) -> Vec<String>, wrong: &mut Vec<String>) -> Option<T> {
+    let table = all.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
+    match T::deserialize(Value::Table(table)) {
+        Ok(section) => {
+            wrong.extend(validate(&section));
+            Some(section)
+        }
+        Err(error) => {
+            wrong.push(format!("{name}: {}", error.to_string().trim()));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_says_what_the_services_default_to() {
+        let settings = Settings::layered(None, Vec::new()).unwrap();
+        assert_eq!(settings.identity, identity::Config::default());
+        assert_eq!(settings.catalog, catalog::Config::default());
+        assert_eq!(settings.orders, orders::Config::default());
+        assert_eq!(settings.inventory, inventory::Config::default());
+        assert_eq!(settings.payments, payments::Config::default());
+        assert_eq!(settings.delivery, delivery::Config::default());
+        assert_eq!(settings.notifications, notifications::Config::default());
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let file: Table = "colour = 1\n[server]\nlisten = 5\nport = 80\n[orders]\nbuckets = 3".parse().unwrap();
+        let environment = vec![("orders.quote_ttl_ms".to_owned(), "soon".to_owned()), ("shop.name".to_owned(), "x".to_owned())];
+        let told = Settings::layered(Some(file), environment).unwrap_err().to_string();
+        for part in ["colour is not a setting", "server.listen must be", "server.port is not", "orders.buckets must", "orders.quote_ttl_ms must", "SWIFTCART__SHOP__NAME is not"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let file: Table = "[orders]\nquote_ttl_ms = 2000".parse().unwrap();
+        let settings = Settings::layered(Some(file), vec![("orders.quote_ttl_ms".to_owned(), "3000".to_owned())]).unwrap();
+        assert_eq!(settings.orders.quote_ttl_ms, 3000);
+    }
+}
