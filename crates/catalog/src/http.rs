@@ -78,14 +78,8 @@ async fn change_category(
     let name = checked("/name", &body.value.name, 1..=catalog.config.name_chars_max)?;
     let category = Category { slug, name, position: body.value.position };
     let slug = category.slug.clone();
-    let key = KeyScope::new(
-        &caller,
-        "PUT /v1/admin/categories/{slug}",
-        &slug,
-        catalog.bucket(slug.as_str()),
-        &key,
-        body.fingerprint,
-    );
+    let key =
+        KeyScope::new(&caller, "PUT /v1/admin/categories/{slug}", &slug, catalog.bucket(slug.as_str()), &key, body.fingerprint);
     let decide = move |work: &mut Work<'_>| put_category(work, &category);
     let show = move |work: &mut Work<'_>, _: &str| view(&*work.load::<Category>(&slug, "category")?);
     catalog.command(&caller, key, body.canonical.len(), decide, show).await

@@ -9,7 +9,7 @@ use kernel::{BoxFuture, Millis, Runtime};
 use log::Wakes;
 use store::Store;
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, PublicKey, Router};
+use web::{Door, Keyring, Limits, PublicKey, Router, Seal};
 
 use crate::admin;
 use crate::data_dir::DataDir;
@@ -30,6 +30,8 @@ pub(crate) struct Shop {
     pub(crate) runtime: Arc<dyn Runtime>,
     /// The door of identity, to make the first admin.
     pub(crate) identity: engine::Handle,
+    /// The shop's own secret, from which the sample's logins follow.
+    pub(crate) seal: Seal,
     running: Vec<Arc<Running>>,
     /// Dropped when the shop stops; ends what the composition itself has spawned.
     alive: watch::Sender<()>,
@@ -85,7 +87,7 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         .merge(payments::routes(payments.handle.clone(), &settings.payments))
         .merge(payments::sandbox_routes(sandbox.handle.clone()))
         .merge(notifications::routes(notifications.handle.clone(), &settings.notifications))
-        .merge(orders::routes(orders.handle.clone(), &settings.orders, seal))
+        .merge(orders::routes(orders.handle.clone(), &settings.orders, seal.clone()))
         .merge(admin::routes(running.clone()));
     let limits = Limits {
         requests_max: settings.server.requests_max,
@@ -94,7 +96,7 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         retry_after_ms: RETRY_AFTER_MS,
     };
     let router = Door::new(runtime.clone(), keyring, limits).open(routes);
-    Ok(Shop { router, runtime, identity: identity.handle.clone(), running, alive, _data: data })
+    Ok(Shop { router, runtime, identity: identity.handle.clone(), seal, running, alive, _data: data })
 }
 
 impl Shop {

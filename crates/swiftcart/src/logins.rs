@@ -46,3 +46,12 @@ impl Logins {
         Ok(())
     }
 }
+
+/// A password of 24 letters and digits from the operating system's chance.
+pub(crate) fn random_password() -> anyhow::Result<String> {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789__--..,,";
+    let mut bytes = [0; 24];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the operating system gives no chance"))?;
+    // 64 characters, so that every byte falls on one of them evenly.
+    Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect())
+}

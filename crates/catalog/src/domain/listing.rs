@@ -57,7 +57,10 @@ pub(crate) fn check_offers(offers: &[Offer], limits: &Config) -> Result<(), Faul
     let mut seen = BTreeSet::new();
     for (index, offer) in offers.iter().enumerate() {
         if !seen.insert(offer.store) {
-            return Err(Fault::invalid_field(format!("/stores/{index}/store"), "this store stands in the list twice; name it once"));
+            return Err(Fault::invalid_field(
+                format!("/stores/{index}/store"),
+                "this store stands in the list twice; name it once",
+            ));
         }
         if let Some(price_minor) = offer.price_minor {
             price_checked(&format!("/stores/{index}/price_minor"), price_minor, limits)?;

@@ -362,24 +362,22 @@ impl Payment {
         attempt.word = Some(outcome.clone());
         let amount = attempt.amount;
         self.changed_at = now;
-        let mut effects = match outcome {
+        let mut effects = Vec::new();
+        match outcome {
             Outcome::Unknown { .. } => {
                 self.state = PaymentState::Unknown;
-                return vec![Effect::AskAgain(operation)];
+                effects.push(Effect::AskAgain(operation));
             }
             Outcome::Done { intent } => {
-                let mut effects = vec![Effect::Settled(operation), Effect::Book(operation, number, amount)];
+                effects.extend([Effect::Settled(operation), Effect::Book(operation, number, amount)]);
                 effects.extend(self.done(operation, intent, amount, trace));
-                effects
             }
             Outcome::Declined { reason } => {
                 self.reason = Some(reason.clone());
-                let mut effects = vec![Effect::Settled(operation)];
+                effects.push(Effect::Settled(operation));
                 effects.extend(self.declined(operation, reason));
-                effects
             }
-        };
-        effects.shrink_to_fit();
+        }
         self.check();
         effects
     }

@@ -18,14 +18,19 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that may depend on a crate of ours beyond their layer.
-const ALSO: [(Who, &str); 3] = [(Who::Package("log"), "store"), (Who::Layer("edge"), "web"), (Who::Layer("edge"), "telemetry")];
+const ALSO: [(Who, &str); 4] = [
+    (Who::Package("log"), "store"),
+    (Who::Package("load"), "audit"),
+    (Who::Layer("edge"), "web"),
+    (Who::Layer("edge"), "telemetry"),
+];
 
 /// Crates of others, and the only packages that may name them; a trailing `*` stands for any ending.
 const FENCES: [(&[&str], &[&str]); 4] = [
     (&["rusqlite", "libsqlite3-sys", "tokio-postgres*", "postgres-types", "deadpool*", "sqlx*"], &["store"]),
     (&["rdkafka*"], &["log"]),
     (&["axum*", "hyper*", "tower*"], &["web", "gateway", "swiftcart"]),
-    (&["reqwest*"], &["web", "gateway", "payments", "notifications", "load"]),
+    (&["reqwest*"], &["web", "gateway", "payments", "notifications", "audit", "load"]),
 ];
 
 /// An exception is for one package or for a layer.

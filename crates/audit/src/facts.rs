@@ -1,0 +1,102 @@
+//! What each service says of each order, joined by order.
+//! Leaves what must fit together to `rules`.
+
+use std::collections::BTreeMap;
+
+use contracts::OrderId;
+use contracts::audit::Fact;
+
+use crate::pending::InFlight;
+use crate::reader::{AuditError, Reader};
+
+const INVENTORY: &str = "/v1/admin/audit/inventory/facts";
+const PAYMENTS: &str = "/v1/admin/audit/payments/facts";
+const DELIVERY: &str = "/v1/admin/audit/delivery/facts";
+const ORDERS: &str = "/v1/admin/audit/orders/facts";
+
+/// Where services name the breaches they find in their own tables, and payments those against the provider's books.
+pub(crate) const BREACHES: [&str; 5] = [
+    "/v1/admin/audit/orders/breaches",
+    "/v1/admin/audit/inventory/breaches",
+    "/v1/admin/audit/payments/breaches",
+    "/v1/admin/audit/delivery/breaches",
+    "/v1/admin/audit/payments/reconcile",
+];
+
+/// What is known of one order, by service.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Known {
+    /// From orders.
+    pub order: Option<Fact>,
+    /// From inventory.
+    pub hold: Option<Fact>,
+    /// From payments.
+    pub payment: Option<Fact>,
+    /// From delivery.
+    pub delivery: Option<Fact>,
+}
+
+/// What is known of every order.
+pub type Facts = BTreeMap<OrderId, Known>;
+
+/// The whole shop as its services tell it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Shop(pub Facts);
+
+impl Known {
+    /// Whether no service will do anything more for it by itself.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        let facts = [&self.order, &self.hold, &self.payment, &self.delivery];
+        facts.into_iter().flatten().all(|fact| fact.settled)
+    }
+
+    /// The state of the order itself, if orders knows it.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.order.as_ref().map(|fact| fact.state.as_str())
+    }
+}
+
+impl Shop {
+    /// How many orders there are.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.0.values().filter(|known| known.order.is_some()).count()
+    }
+
+    /// The orders that have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        let open = self.0.iter().filter_map(|(id, known)| Some((id, known.state().filter(|state| !is_final(state))?)));
+        open.map(|(id, state)| InFlight { subject: id.to_string(), what: format!("the order is {state}") }).collect()
+    }
+}
+
+fn is_final(state: &str) -> bool {
+    matches!(state, "delivered" | "rejected" | "cancelled")
+}
+
+/// Reads all facts. Orders come last, so that whatever another service knows has its order by then.
+pub(crate) async fn read(reader: &Reader) -> Result<Shop, AuditError> {
+    let mut facts = Facts::new();
+    for fact in reader.list::<Fact>(INVENTORY).await? {
+        facts.entry(fact.order).or_default().hold = Some(uniform(fact));
+    }
+    for fact in reader.list::<Fact>(PAYMENTS).await? {
+        facts.entry(fact.order).or_default().payment = Some(uniform(fact));
+    }
+    for fact in reader.list::<Fact>(DELIVERY).await? {
+        facts.entry(fact.order).or_default().delivery = Some(uniform(fact));
+    }
+    for fact in reader.list::<Fact>(ORDERS).await? {
+        facts.entry(fact.order).or_default().order = Some(uniform(fact));
+    }
+    Ok(Shop(facts))
+}
+
+/// States of views are in snake_case, those of facts in kebab-case: here there is one form.
+fn uniform(mut fact: Fact) -> Fact {
+    fact.state = fact.state.replace('_', "-");
+    fact
+}

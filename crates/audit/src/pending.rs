@@ -1,0 +1,119 @@
+//! What is still under way inside the services: timers, parked inputs, events that were said and not yet heard.
+//! Leaves orders that are not final to `facts`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::reader::{AuditError, Reader};
+
+const PENDING: &str = "/v1/admin/audit/pending";
+
+/// Timers that stand for no order: the days go on.
+const STANDING_TIMERS: [&str; 1] = ["make-slots"];
+
+/// Something that is not at rest.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct InFlight {
+    /// A service, or an order's id.
+    pub subject: String,
+    /// What it waits for, in words.
+    pub what: String,
+}
+
+/// What all services have under way.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Pending {
+    /// One per service.
+    pub items: Vec<ServicePending>,
+}
+
+/// What one service has under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServicePending {
+    /// Which service.
+    pub service: String,
+    /// How many timers are set, by kind.
+    #[serde(default)]
+    pub timers: BTreeMap<String, i64>,
+    /// How many inputs are parked.
+    #[serde(default)]
+    pub parked: i64,
+    /// How far it has heard its sources.
+    #[serde(default)]
+    pub behind: Vec<Behind>,
+}
+
+/// How far a service has heard one of its sources.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Behind {
+    /// The service that speaks.
+    pub source: String,
+    /// Up to where it was heard.
+    pub seq: i64,
+    /// Up to where it has spoken.
+    pub head: i64,
+}
+
+impl Pending {
+    /// Everything that is not at rest.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<InFlight> {
+        self.items.iter().flat_map(ServicePending::in_flight).collect()
+    }
+
+    /// Whether every subscription has come as far as its source had spoken at `marks`.
+    #[must_use]
+    pub fn has_passed(&self, marks: &Self) -> bool {
+        let behind = |service: &str, source: &str| {
+            let items = self.items.iter().filter(move |item| item.service == service);
+            items.flat_map(|item| &item.behind).find(move |behind| behind.source == source).cloned()
+        };
+        marks.items.iter().all(|item| {
+            // A subscription that is not listed any more has caught up.
+            item.behind.iter().all(|mark| behind(&item.service, &mark.source).is_none_or(|now| now.seq >= mark.head))
+        })
+    }
+}
+
+impl ServicePending {
+    fn in_flight(&self) -> Vec<InFlight> {
+        let timers = self.timers.iter().filter(|(kind, count)| **count > 0 && !STANDING_TIMERS.contains(&kind.as_str()));
+        let mut found: Vec<String> = timers.map(|(kind, count)| format!("{count} timers {kind}")).collect();
+        if self.parked > 0 {
+            found.push(format!("{} inputs parked", self.parked));
+        }
+        let behind = self.behind.iter().filter(|behind| behind.seq < behind.head);
+        found.extend(behind.map(|behind| format!("has heard {} up to {} of {}", behind.source, behind.seq, behind.head)));
+        found.into_iter().map(|what| InFlight { subject: self.service.clone(), what }).collect()
+    }
+}
+
+pub(crate) async fn read(reader: &Reader) -> Result<Pending, AuditError> {
+    reader.get(PENDING).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending(timers: &[(&str, i64)], parked: i64, seq: i64, head: i64) -> Pending {
+        let timers = timers.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+        let behind = vec![Behind { source: "orders".to_owned(), seq, head }];
+        Pending { items: vec![ServicePending { service: "payments".to_owned(), timers, parked, behind }] }
+    }
+
+    #[test]
+    fn standing_timers_are_at_rest_and_all_else_is_not() {
+        assert!(pending(&[("make-slots", 3), ("hold-expiry", 0)], 0, 9, 9).in_flight().is_empty());
+        assert_eq!(pending(&[("hold-expiry", 2)], 1, 8, 9).in_flight().len(), 3);
+    }
+
+    #[test]
+    fn a_mark_is_passed_by_position_or_by_being_gone() {
+        let marks = pending(&[], 0, 5, 9);
+        assert!(!pending(&[], 0, 8, 20).has_passed(&marks));
+        assert!(pending(&[], 0, 9, 20).has_passed(&marks));
+        assert!(Pending::default().has_passed(&marks));
+    }
+}

@@ -1,0 +1,128 @@
+//! What shoppers see: categories as they stand, what a store sells by name, category and words, and a hint of what is left.
+//! Leaves who may write it to `writing` and `refusals`.
+
+use contracts::StoreId;
+use contracts::inventory::Band;
+use web::json;
+
+use crate::shop::{Shop, body, product, skus, store};
+
+on_both! {
+    categories_stand_where_they_were_put
+    words_are_found_by_their_beginnings
+    words_follow_the_product
+    every_product_is_on_exactly_one_page
+    what_is_left_is_a_hint
+}
+
+async fn categories_stand_where_they_were_put(shop: Shop) {
+    let admin = shop.admin();
+    for (slug, position) in [("snacks", 2), ("produce", -1), ("bakery", 2), ("dairy", 1)] {
+        let made = shop.put(&format!("/v1/admin/categories/{slug}"), &admin, &json!({"name": slug, "position": position})).await;
+        assert_eq!(made.status, 201);
+    }
+    let moved = shop.put("/v1/admin/categories/dairy", &admin, &json!({"name": "Dairy & eggs", "position": 3})).await;
+    assert_eq!((moved.status.as_u16(), body(&moved)["name"].as_str()), (200, Some("Dairy & eggs")));
+
+    let mut slugs = Vec::new();
+    let mut path = "/v1/categories?limit=1".to_owned();
+    loop {
+        let page = body(&shop.get(&path).await);
+        slugs.push(page["items"][0]["slug"].as_str().unwrap().to_owned());
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/categories?limit=1&after={next}");
+    }
+    assert_eq!(slugs, ["produce", "bakery", "snacks", "dairy"]);
+    shop.close().await;
+}
+
+/// A dairy shelf, and bread in a category of its own.
+async fn stocked(shop: Shop) -> (Shop, StoreId) {
+    let krog = store(1);
+    let shop = shop.with_store(&krog).await;
+    let admin = shop.admin();
+    shop.put("/v1/admin/categories/bakery", &admin, &json!({"name": "Bakery"})).await;
+    for (sku, name, detail) in [
+        ("MILK-W", "Whole milk", "1 gal"),
+        ("MILK-S", "Skim milk", "1 gal"),
+        ("BRULEE", "Crème brûlée", "2 × 100 g"),
+        ("BUTTER", "Butter", "milk from Georgia"),
+    ] {
+        let made = shop.put(&format!("/v1/admin/products/{sku}"), &admin, &product(name, detail, 100, &[krog.id])).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let mut bread = product("Milk bread", "", 100, &[krog.id]);
+    bread["category"] = json!("bakery");
+    bread["keywords"] = json!(["Shokupan", "toast"]);
+    shop.put("/v1/admin/products/BREAD", &admin, &bread).await;
+    (shop, krog.id)
+}
+
+async fn words_are_found_by_their_beginnings(shop: Shop) {
+    let (shop, krog) = stocked(shop).await;
+    for (query, found) in [
+        ("", vec!["BUTTER", "BRULEE", "BREAD", "MILK-S", "MILK-W"]),
+        ("q=", vec!["BUTTER", "BRULEE", "BREAD", "MILK-S", "MILK-W"]),
+        ("q=milk", vec!["BUTTER", "BREAD", "MILK-S", "MILK-W"]),
+        ("q=MIL%20gal", vec!["MILK-S", "MILK-W"]),
+        ("q=whole,%20milk!", vec!["MILK-W"]),
+        ("q=creme%20BR%C3%9BL", vec!["BRULEE"]),
+        ("q=shoku", vec!["BREAD"]),
+        ("q=bakery", vec!["BREAD"]),
+        ("q=milk&category=bakery", vec!["BREAD"]),
+        ("category=bakery", vec!["BREAD"]),
+        ("category=produce", vec![]),
+        ("q=ilk", vec![]),
+        ("q=milk%20toast%20bread%20shokupan%20bakery%20m", vec!["BREAD"]),
+        ("q=milk%20gal%20georgia", vec![]),
+    ] {
+        assert_eq!(skus(&shop.get(&format!("/v1/stores/{krog}/products?{query}")).await), found, "{query}");
+    }
+    shop.close().await;
+}
+
+async fn words_follow_the_product(shop: Shop) {
+    let (shop, krog) = stocked(shop).await;
+    shop.put("/v1/admin/products/BUTTER", &shop.admin(), &product("Margarine", "1 lb", 100, &[krog])).await;
+    for (word, count) in [("butter", 0), ("georgia", 0), ("margarine", 1), ("milk", 3)] {
+        assert_eq!(skus(&shop.get(&format!("/v1/stores/{krog}/products?q={word}")).await).len(), count, "{word}");
+    }
+    shop.close().await;
+}
+
+async fn every_product_is_on_exactly_one_page(shop: Shop) {
+    let (shop, krog) = stocked(shop).await;
+    // Two of one name are told apart by their SKU.
+    shop.put("/v1/admin/products/MILK-X", &shop.admin(), &product("Whole milk", "1 gal", 100, &[krog])).await;
+    for query in ["", "q=milk&", "category=dairy&"] {
+        let whole = skus(&shop.get(&format!("/v1/stores/{krog}/products?{query}")).await);
+        let mut paged = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = shop.get(&format!("/v1/stores/{krog}/products?{query}limit=2{after}")).await;
+            paged.extend(skus(&page));
+            match body(&page)["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(paged, whole, "{query}");
+        assert!(whole.len() >= 5, "{query}");
+    }
+    shop.close().await;
+}
+
+async fn what_is_left_is_a_hint(shop: Shop) {
+    let (shop, krog) = stocked(shop).await;
+    let path = format!("/v1/stores/{krog}/products/MILK-W");
+    let milk = body(&shop.get(&path).await);
+    assert_eq!(milk["availability"], "unknown");
+    assert_eq!((milk["name"].as_str(), milk["detail"].as_str()), (Some("Whole milk"), Some("1 gal")));
+    shop.supply(krog, "MILK-W", Band::Plenty, "plenty").await;
+    shop.supply(krog, "MILK-W", Band::None, "none").await;
+    let list = body(&shop.get(&format!("/v1/stores/{krog}/products?q=whole")).await);
+    assert_eq!(list["items"][0]["availability"], "none");
+    let list = body(&shop.get(&format!("/v1/stores/{krog}/products?q=skim")).await);
+    assert_eq!(list["items"][0]["availability"], "unknown");
+    shop.close().await;
+}

@@ -1,0 +1,260 @@
+//! The rows of inventory and every read of them, named.
+//! Leaves what is read together, and why, to `service` and `http`.
+
+use contracts::{OrderId, PersonId, Sku, Slot, SlotKey, StoreId};
+use engine::{Document, document_columns, tally};
+use kernel::{Bucket, Id, Timestamp};
+use store::{Column, Kind, Migration, Read, Rows, Table, Value};
+
+use crate::domain::hold::Hold;
+use crate::domain::slots::StoreCopy;
+use crate::domain::supply::Level;
+use crate::domain::timetable::{Made, Timetable};
+
+/// The name of the service.
+pub(crate) const SERVICE: &str = "inventory";
+
+/// Its migrations.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    service: SERVICE,
+    number: 1,
+    name: "supply-and-holds",
+    sql: include_str!("../migrations/0001_supply_and_holds.sql"),
+}];
+
+/// Its tables.
+pub(crate) static TABLES: &[&Table] = &[&SUPPLY, &SLOT, &TIMETABLE, &HOLD, &HOLD_LINE, &MOVEMENT, &STORE];
+
+/// Its reads.
+pub(crate) static READS: &[&Read] = &[&SLOTS_OPEN, &STOCK, &MOVEMENTS, &HOLDS, &SUPPLY_AGAINST_HOLDS, &HELD_OF_NOTHING];
+
+/// What the things that are SKUs begin with; [`SKUS_END`] is greater than all of them.
+pub(crate) const SKUS_BEGIN: &str = "sku:";
+/// The first text after all things that are SKUs.
+pub(crate) const SKUS_END: &str = "sku;";
+
+static TIMETABLE: Table =
+    Table { name: "inventory_timetable", key: &[Column::id("store")], columns: document_columns![], rows: Rows::Move };
+
+static HOLD: Table = Table {
+    name: "inventory_hold",
+    key: &[Column::id("order_id")],
+    columns: document_columns![Column::text("state")],
+    rows: Rows::Move,
+};
+
+static STORE: Table = Table { name: "inventory_store", key: &[Column::id("id")], columns: document_columns![], rows: Rows::Stay };
+
+impl Document for Timetable {
+    type Id = StoreId;
+    const TABLE: &'static Table = &TIMETABLE;
+
+    fn id(&self) -> StoreId {
+        self.store
+    }
+
+    fn id_values(id: &StoreId) -> store::Key {
+        vec![id.0.into()]
+    }
+
+    fn bucket(&self) -> Bucket {
+        self.store.bucket()
+    }
+}
+
+impl Document for Hold {
+    type Id = OrderId;
+    const TABLE: &'static Table = &HOLD;
+
+    fn id(&self) -> OrderId {
+        self.order
+    }
+
+    fn id_values(id: &OrderId) -> store::Key {
+        vec![id.0.into()]
+    }
+
+    fn bucket(&self) -> Bucket {
+        self.store.bucket()
+    }
+
+    fn search(&self) -> Vec<Value> {
+        vec![self.state.as_str().into()]
+    }
+}
+
+impl Document for StoreCopy {
+    type Id = StoreId;
+    const TABLE: &'static Table = &STORE;
+
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn id_values(id: &StoreId) -> store::Key {
+        vec![id.0.into()]
+    }
+
+    fn bucket(&self) -> Bucket {
+        self.id.bucket()
+    }
+}
+
+tally! {
+    /// How many of a thing a store has to promise, and has promised.
+    pub(crate) struct Supply in SUPPLY = "inventory_supply", Move {
+        key {
+            store: StoreId,
+            /// `sku:…` or `slot:<instant>`.
+            thing: String,
+        }
+        bucket: Bucket,
+        /// The band that was last told of it. It is stored, and not computed from what was there before, since two processes
+        /// that each take some know only their own step: the next one tells what both missed.
+        band: String,
+        /// When its number was last said by people. It also makes that a change of a version: two such words, unlike two
+        /// holds, must not be added up.
+        set_at: Timestamp,
+        available: i64,
+        held: i64,
+        adds [available, held]
+    }
+}
+
+impl Supply {
+    /// None of it.
+    pub(crate) fn none(store: StoreId, thing: String, at: Timestamp) -> Self {
+        Self { store, thing, bucket: store.bucket(), band: "none".to_owned(), set_at: at, available: 0, held: 0 }
+    }
+
+    /// Its two numbers.
+    pub(crate) fn level(&self) -> Level {
+        Level { available: self.available, held: self.held }
+    }
+}
+
+tally! {
+    /// A slot that a store offers.
+    pub(crate) struct OfferedSlot in SLOT = "inventory_slot", Move {
+        key { store: StoreId, starts_at: SlotKey, }
+        bucket: Bucket,
+        ends_at: Timestamp,
+        cutoff_at: Timestamp,
+        places: i64,
+        by_hand: bool,
+    }
+}
+
+impl OfferedSlot {
+    /// The slot itself.
+    pub(crate) fn slot(&self) -> Slot {
+        Slot { starts_at: self.starts_at, ends_at: self.ends_at, cutoff_at: self.cutoff_at }
+    }
+
+    /// The slot as planning sees it, with what its supply says is left.
+    pub(crate) fn made(&self, available: i64) -> Made {
+        Made { slot: self.slot(), places: self.places, by_hand: self.by_hand, taken: self.places - available }
+    }
+}
+
+tally! {
+    /// So many of a thing that the hold of an order took; it counts while that hold lives.
+    pub(crate) struct HoldLine in HOLD_LINE = "inventory_hold_line", Move {
+        key { order_id: OrderId, thing: String, }
+        bucket: Bucket,
+        store: StoreId,
+        units: i64,
+    }
+}
+
+tally! {
+    /// A change of what is physically there.
+    pub(crate) struct Movement in MOVEMENT = "inventory_movement", Move {
+        key { store: StoreId, id: Id, }
+        bucket: Bucket,
+        sku: Sku,
+        /// `counted` or `consumed`.
+        reason: String,
+        /// How many came, or went if negative.
+        units: i64,
+        /// How many were found, if they were counted.
+        counted: Option<i64>,
+        /// For which order they went.
+        order_id: Option<OrderId>,
+        /// Who counted.
+        person: Option<PersonId>,
+        at: Timestamp,
+    }
+}
+
+/// The slots of a store that can be ordered, in their order: store, now, after, limit.
+pub(crate) static SLOTS_OPEN: Read = Read {
+    name: "inventory.slots-open",
+    sql: "SELECT store, starts_at, bucket, ends_at, cutoff_at, places, by_hand FROM inventory_slot \
+          WHERE store = $1 AND cutoff_at > $2 AND starts_at > $3 ORDER BY starts_at LIMIT $4",
+    arguments: &[Kind::Id, Kind::Int, Kind::Int, Kind::Int],
+    answer: &[Kind::Id, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int],
+};
+
+/// The supply of a store's things within a range, in their order: store, after, before, limit.
+pub(crate) static STOCK: Read = Read {
+    name: "inventory.stock",
+    sql: "SELECT store, thing, bucket, band, set_at, available, held FROM inventory_supply \
+          WHERE store = $1 AND thing > $2 AND thing < $3 ORDER BY thing LIMIT $4",
+    arguments: &[Kind::Id, Kind::Text, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Text, Kind::Int, Kind::Int, Kind::Int],
+};
+
+/// The movements of a store, newest first: store, before, limit.
+pub(crate) static MOVEMENTS: Read = Read {
+    name: "inventory.movements",
+    sql: "SELECT store, id, bucket, sku, reason, units, counted, order_id, person, at FROM inventory_movement \
+          WHERE store = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+    arguments: &[Kind::Id, Kind::Id, Kind::Int],
+    answer: &[
+        Kind::Id,
+        Kind::Id,
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Int,
+        Kind::Id,
+        Kind::Id,
+        Kind::Int,
+    ],
+};
+
+/// All holds by order: after, limit.
+pub(crate) static HOLDS: Read = Read {
+    name: "inventory.holds",
+    sql: "SELECT order_id, bucket, state, doc_v, doc FROM inventory_hold WHERE order_id > $1 ORDER BY order_id LIMIT $2",
+    arguments: &[Kind::Id, Kind::Int],
+    answer: &[Kind::Id, Kind::Int, Kind::Text, Kind::Int, Kind::Text],
+};
+
+/// Supply beside what live holds took of it, by store and thing: store and thing after which, limit. One statement, so that
+/// both sides are of one instant; what it adds up are the lines of live holds, not those of all time.
+pub(crate) static SUPPLY_AGAINST_HOLDS: Read = Read {
+    name: "inventory.supply-against-holds",
+    sql: "WITH live AS ( \
+              SELECT l.store AS store, l.thing AS thing, SUM(l.units) AS units \
+              FROM inventory_hold h JOIN inventory_hold_line l ON l.order_id = h.order_id \
+              WHERE h.state IN ('reserved', 'committed') GROUP BY l.store, l.thing) \
+          SELECT s.store, s.thing, s.available, s.held, CAST(COALESCE(live.units, 0) AS BIGINT) \
+          FROM inventory_supply s LEFT JOIN live ON live.store = s.store AND live.thing = s.thing \
+          WHERE (s.store, s.thing) > ($1, $2) ORDER BY s.store, s.thing LIMIT $3",
+    arguments: &[Kind::Id, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Int, Kind::Int],
+};
+
+/// Lines of live holds on things of which there is no supply at all: limit.
+pub(crate) static HELD_OF_NOTHING: Read = Read {
+    name: "inventory.held-of-nothing",
+    sql: "SELECT l.store, l.thing, l.order_id, l.units \
+          FROM inventory_hold h JOIN inventory_hold_line l ON l.order_id = h.order_id \
+          LEFT JOIN inventory_supply s ON s.store = l.store AND s.thing = l.thing \
+          WHERE h.state IN ('reserved', 'committed') AND s.thing IS NULL ORDER BY l.order_id, l.thing LIMIT $1",
+    arguments: &[Kind::Int],
+    answer: &[Kind::Id, Kind::Text, Kind::Id, Kind::Int],
+};

@@ -1,0 +1,1 @@
+//! Load: shoppers, pickers and couriers through the public API.

@@ -1,0 +1,115 @@
+//! What each command does, from its arguments to its exit code. Leaves the work to the crates that own it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use engine::TokioRuntime;
+use kernel::Runtime;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use web::ServeLimits;
+
+use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve};
+use crate::compose::{self, Shop};
+use crate::logins::Logins;
+use crate::settings::Settings;
+use crate::{sample, tables};
+
+/// How long a connection may take to send the head of its next request.
+const HEAD_MS_MAX: i64 = 30_000;
+
+/// Does what the arguments say.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.command {
+            None => serve(&arguments.serve).await,
+            Some(Command::Serve(serve_with)) => serve(&serve_with).await,
+            Some(Command::Migrate(place)) => migrate(&place).await,
+            Some(Command::Audit(audit_with)) => audit(audit_with).await,
+            Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
+            Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
+        }
+    })
+}
+
+async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
+    let settings = Settings::of_serve(arguments)?;
+    tell_by(&settings.server.log)?;
+    let listener = TcpListener::bind(settings.server.listen).await;
+    let listener = listener.with_context(|| format!("{} cannot be listened on", settings.server.listen))?;
+    let shop = compose::start(&settings).await?;
+    if arguments.no_sample { first_admin(&shop).await? } else { sample_shop(&shop, &settings.server.data).await? }
+    println!("SwiftCart is open at http://{}", listener.local_addr()?);
+    let limits = ServeLimits { connections_max: settings.server.connections_max, head_ms_max: HEAD_MS_MAX, drain_ms_max: settings.server.drain_ms };
+    web::serve(listener, shop.router.clone(), shop.runtime.clone(), limits, asked_to_stop()).await;
+    shop.shut_down().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the sample shop, prints its logins and writes them to the data directory.
+async fn sample_shop(shop: &Shop, data: &Path) -> anyhow::Result<()> {
+    let Some(logins) = sample::make(&shop.router, &shop.runtime, &shop.identity, &shop.seal).await? else { return Ok(()) };
+    std::fs::create_dir_all(data)?;
+    let path = data.join("logins.json");
+    logins.write(&path)?;
+    print_logins(&logins, &path);
+    Ok(())
+}
+
+fn print_logins(logins: &Logins, path: &Path) {
+    println!("The sample shop in Atlanta. Everybody's login is in {}; some of them:", path.display());
+    let some = [Some(&logins.admin), logins.staff.first(), logins.couriers.first(), logins.shoppers.first()];
+    for login in some.into_iter().flatten() {
+        let roles: Vec<&str> = login.roles.iter().map(|role| role.role.as_str()).collect();
+        println!("  {:<10} {:<48} {}", roles.join(","), login.email, login.password);
+    }
+}
+
+/// Makes the one admin of an empty shop and prints its login, once.
+async fn first_admin(shop: &Shop) -> anyhow::Result<()> {
+    let (email, password) = ("admin@swiftcart.example", crate::logins::random_password()?);
+    if identity::ensure_admin(&shop.identity, "Admin", email, &password).await? {
+        println!("The shop is empty. Its one login, told only now: {email} {password}");
+    }
+    Ok(())
+}
+
+/// Ends when the process is told to stop, by a terminal or a supervisor.
+async fn asked_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
+    let settings = Settings::of_place(place)?;
+    tell_by(&settings.server.log)?;
+    anyhow::ensure!(!settings.server.database.is_empty(), "migrate needs --database URL; the embedded database is brought up to date by `serve`");
+    let store = Store::postgres(&settings.server.database, 2).await?;
+    let applied = store.migrate(&tables::migrations(&settings)).await?;
+    for migration in &applied {
+        println!("applied {} {} of {}", migration.number, migration.name, migration.service);
+    }
+    println!("the database is up to date ({} migrations applied)", applied.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what happens on the standard error output, as far as `filter` lets it pass.
+fn tell_by(filter: &str) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
