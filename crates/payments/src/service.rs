@@ -118,11 +118,10 @@ pub(crate) fn answer(
     }
     let Some(payment) = work.find::<Payment>(&order)? else { return Ok(()) };
     let mut payment = (*payment).clone();
-    let mut effects = payment.answer(operation, question.attempt, outcome, work.now(), work.trace());
-    if effects.contains(&Effect::AskAgain(operation)) {
+    let effects = payment.answer(operation, question.attempt, outcome, work.now(), work.trace());
+    if !outcome.known() {
         let next_at = work.now().plus_ms(backoff.pause_ms(task.tries, work));
         work.save(Task { next_at, tries: task.tries + 1, ..(*task).clone() });
-        effects.retain(|effect| *effect != Effect::AskAgain(operation));
     }
     keep(work, payment, effects)
 }
@@ -143,7 +142,6 @@ fn apply(work: &mut Work<'_>, order: OrderId, effect: Effect) -> Result<(), Stop
             work.save(Task { order_id, kind, bucket: order.bucket(), attempt, next_at, tries: 0, lease_epoch: 0 });
             Ok(())
         }
-        Effect::AskAgain(operation) => Err(Stop::Broken(format!("{order}: {} has no task to ask again", operation.as_str()))),
         Effect::Settled(operation) => {
             work.remove::<Task>(&task_key(order, operation));
             Ok(())

@@ -119,7 +119,7 @@ impl Shop {
     pub(crate) async fn said(&self) -> Vec<ListingChanged> {
         let source = self.database.store.head("catalog", "nobody").await.unwrap().source;
         let topics = store::Value::Texts(vec![ListingChanged::TOPIC.to_owned()]);
-        let arguments = vec![source.into(), 0.into(), topics, 10_000.into()];
+        let arguments = vec![source.into(), 0_i64.into(), topics, 10_000_i64.into()];
         let rows = self.database.store.read(&OUTBOX_EVENTS, arguments).await.unwrap();
         let event = |row: &store::Row| {
             let envelope: Envelope = serde_json::from_str(row.text(5).unwrap()).unwrap();

@@ -183,17 +183,17 @@ mod tests {
             let World { deliveries, couriers } = self;
             // A refusal is an answer too: what matters is what is left.
             match step {
-                Step::Ready(d) => drop(deliveries[d].make_ready(now)),
+                Step::Ready(d) => _ = deliveries[d].make_ready(now),
                 Step::Cancel(d) => {
                     let holder = self.holder(d);
                     let courier = holder.map(|index| &mut self.couriers[index]);
-                    drop(cancel(&mut self.deliveries[d], courier, now));
+                    _ = cancel(&mut self.deliveries[d], courier, now);
                 }
                 Step::Shift(c, on) => {
                     if !on {
                         self.take_back(c, Outcome::Declined, now);
                     }
-                    drop(self.couriers[c].set_shift(on, now));
+                    _ = self.couriers[c].set_shift(on, now);
                 }
                 Step::Changed(c, active) => {
                     if !active {
@@ -212,20 +212,20 @@ mod tests {
                         assert!(offer(delivery, courier, now, OFFERS).is_some(), "what is matched fits");
                     }
                 }
-                Step::Offer(d, c) => drop(offer(&mut deliveries[d], &mut couriers[c], now, OFFERS)),
+                Step::Offer(d, c) => _ = offer(&mut deliveries[d], &mut couriers[c], now, OFFERS),
                 Step::TimeOut(d) => {
                     if let (State::Offered, Some(c)) = (self.deliveries[d].state, self.holder(d)) {
                         self.take_back(c, Outcome::TimedOut, now);
                     }
                 }
-                Step::Accept(d, c) => drop(accept(&mut deliveries[d], &mut couriers[c], now)),
-                Step::Decline(d, c) => drop(give_back(&mut deliveries[d], &mut couriers[c], Outcome::Declined, now)),
-                Step::AtPickup(d, c) => drop(reach_pickup(&mut deliveries[d], &mut couriers[c], now)),
-                Step::PickedUp(d, c) => drop(pick_up(&mut deliveries[d], &mut couriers[c], now)),
-                Step::AtDropoff(d, c) => drop(reach_dropoff(&mut deliveries[d], &mut couriers[c], now)),
+                Step::Accept(d, c) => _ = accept(&mut deliveries[d], &mut couriers[c], now),
+                Step::Decline(d, c) => _ = give_back(&mut deliveries[d], &mut couriers[c], Outcome::Declined, now),
+                Step::AtPickup(d, c) => _ = reach_pickup(&mut deliveries[d], &mut couriers[c], now),
+                Step::PickedUp(d, c) => _ = pick_up(&mut deliveries[d], &mut couriers[c], now),
+                Step::AtDropoff(d, c) => _ = reach_dropoff(&mut deliveries[d], &mut couriers[c], now),
                 Step::Deliver(d, c, right) => {
                     let pin = if right { "0042" } else { "9999" };
-                    drop(hand_over(&mut deliveries[d], &mut couriers[c], pin, now, RULES));
+                    _ = hand_over(&mut deliveries[d], &mut couriers[c], pin, now, RULES);
                 }
             }
         }

@@ -21,7 +21,9 @@ pub(crate) struct Hasher {
 
 /// The right to hash once, when the turn comes.
 #[derive(Debug)]
-pub(crate) struct Place(OwnedSemaphorePermit);
+pub(crate) struct Place {
+    _held: OwnedSemaphorePermit,
+}
 
 impl Hasher {
     /// Hashes `hashes_max` at a time while `waiting_max` more wait.
@@ -31,7 +33,7 @@ impl Hasher {
 
     /// A place, or at once the word to come back.
     pub(crate) fn place(&self) -> Result<Place, Fault> {
-        self.places.clone().try_acquire_owned().map(Place).map_err(|_| {
+        self.places.clone().try_acquire_owned().map(|held| Place { _held: held }).map_err(|_| {
             let detail = "too many are signing in at this moment; nothing was done, please come back";
             let mut fault = Fault::new(FaultKind::Exhausted, "sign-in-busy", detail);
             fault.retry_after_ms = Some(RETRY_AFTER_MS);

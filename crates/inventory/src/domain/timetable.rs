@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::slots::{StoreCopy, UnknownZone, wanted};
 
-/// How long a slot is remembered after its end: as long as one can be, so that none is made over it again.
-const REMEMBERED_MS: Millis = 24 * 3_600_000;
+/// How long a slot is remembered after its end: longer than one can be, so that none is made over it again.
+const REMEMBERED_MS: Millis = 48 * 3_600_000;
 
 /// The slots of a store that are made and not long over, in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!((changes.len(), timetable.slots.len()), (0, made.len()));
         let (changes, timetable) = plan(&store, &made, noon().plus_ms(12 * 3_600_000), MAX).unwrap();
         assert_eq!((changes.len(), timetable.slots.len()), (24, made.len() + 24));
-        let (_, timetable) = plan(&store, &made, noon().plus_ms(36 * 3_600_000), MAX).unwrap();
-        assert_eq!(timetable.slots.len(), 24 + 3 * 24);
+        let (_, timetable) = plan(&store, &made, noon().plus_ms(60 * 3_600_000), MAX).unwrap();
+        assert_eq!(timetable.slots.len(), 2 * 24 + 3 * 24);
     }
 
     #[test]

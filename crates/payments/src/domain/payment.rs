@@ -180,8 +180,6 @@ pub(crate) struct Question {
 pub(crate) enum Effect {
     /// The provider is to be asked.
     Ask(Operation, i64),
-    /// The question is to be put again later.
-    AskAgain(Operation),
     /// The question is settled.
     Settled(Operation),
     /// The ledger gets an entry.
@@ -349,7 +347,8 @@ impl Payment {
         })
     }
 
-    /// The provider's word on a question; a word on one that is settled says nothing new.
+    /// The provider's word on a question; a word on one that is settled says nothing new, and one that is not known leaves
+    /// the question open.
     pub(crate) fn answer(
         &mut self,
         operation: Operation,
@@ -364,10 +363,7 @@ impl Payment {
         self.changed_at = now;
         let mut effects = Vec::new();
         match outcome {
-            Outcome::Unknown { .. } => {
-                self.state = PaymentState::Unknown;
-                effects.push(Effect::AskAgain(operation));
-            }
+            Outcome::Unknown { .. } => self.state = PaymentState::Unknown,
             Outcome::Done { intent } => {
                 effects.extend([Effect::Settled(operation), Effect::Book(operation, number, amount)]);
                 effects.extend(self.done(operation, intent, amount, trace));
