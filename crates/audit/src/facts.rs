@@ -9,10 +9,14 @@ use contracts::audit::Fact;
 use crate::pending::InFlight;
 use crate::reader::{AuditError, Reader};
 
-const INVENTORY: &str = "/v1/admin/audit/inventory/facts";
-const PAYMENTS: &str = "/v1/admin/audit/payments/facts";
-const DELIVERY: &str = "/v1/admin/audit/delivery/facts";
-const ORDERS: &str = "/v1/admin/audit/orders/facts";
+/// Where each service tells its facts, and their place in what is known. Orders come last, so that whatever another service
+/// knows has its order by then.
+const FACTS: [(&str, fn(&mut Known) -> &mut Option<Fact>); 4] = [
+    ("/v1/admin/audit/inventory/facts", |known| &mut known.hold),
+    ("/v1/admin/audit/payments/facts", |known| &mut known.payment),
+    ("/v1/admin/audit/delivery/facts", |known| &mut known.delivery),
+    ("/v1/admin/audit/orders/facts", |known| &mut known.order),
+];
 
 /// Where services name the breaches they find in their own tables, and payments those against the provider's books.
 pub(crate) const BREACHES: [&str; 5] = [
@@ -77,20 +81,14 @@ fn is_final(state: &str) -> bool {
     matches!(state, "delivered" | "rejected" | "cancelled")
 }
 
-/// Reads all facts. Orders come last, so that whatever another service knows has its order by then.
+/// Reads all facts.
 pub(crate) async fn read(reader: &Reader) -> Result<Shop, AuditError> {
     let mut facts = Facts::new();
-    for fact in reader.list::<Fact>(INVENTORY).await? {
-        facts.entry(fact.order).or_default().hold = Some(uniform(fact));
-    }
-    for fact in reader.list::<Fact>(PAYMENTS).await? {
-        facts.entry(fact.order).or_default().payment = Some(uniform(fact));
-    }
-    for fact in reader.list::<Fact>(DELIVERY).await? {
-        facts.entry(fact.order).or_default().delivery = Some(uniform(fact));
-    }
-    for fact in reader.list::<Fact>(ORDERS).await? {
-        facts.entry(fact.order).or_default().order = Some(uniform(fact));
+    for (path, place) in FACTS {
+        for fact in reader.list::<Fact>(path).await? {
+            let known = place(facts.entry(fact.order).or_default());
+            *known = Some(uniform(fact));
+        }
     }
     Ok(Shop(facts))
 }

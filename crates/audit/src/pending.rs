@@ -51,8 +51,8 @@ pub struct Behind {
     pub source: String,
     /// Up to where it was heard.
     pub seq: i64,
-    /// Up to where it has spoken.
-    pub head: i64,
+    /// The last of what it has said that concerns this service.
+    pub last: i64,
 }
 
 impl Pending {
@@ -71,7 +71,7 @@ impl Pending {
         };
         marks.items.iter().all(|item| {
             // A subscription that is not listed any more has caught up.
-            item.behind.iter().all(|mark| behind(&item.service, &mark.source).is_none_or(|now| now.seq >= mark.head))
+            item.behind.iter().all(|mark| behind(&item.service, &mark.source).is_none_or(|now| now.seq >= mark.last))
         })
     }
 }
@@ -83,8 +83,8 @@ impl ServicePending {
         if self.parked > 0 {
             found.push(format!("{} inputs parked", self.parked));
         }
-        let behind = self.behind.iter().filter(|behind| behind.seq < behind.head);
-        found.extend(behind.map(|behind| format!("has heard {} up to {} of {}", behind.source, behind.seq, behind.head)));
+        let behind = self.behind.iter().filter(|behind| behind.seq < behind.last);
+        found.extend(behind.map(|behind| format!("has heard {} up to {} of {}", behind.source, behind.seq, behind.last)));
         found.into_iter().map(|what| InFlight { subject: self.service.clone(), what }).collect()
     }
 }
@@ -97,9 +97,9 @@ pub(crate) async fn read(reader: &Reader) -> Result<Pending, AuditError> {
 mod tests {
     use super::*;
 
-    fn pending(timers: &[(&str, i64)], parked: i64, seq: i64, head: i64) -> Pending {
+    fn pending(timers: &[(&str, i64)], parked: i64, seq: i64, last: i64) -> Pending {
         let timers = timers.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
-        let behind = vec![Behind { source: "orders".to_owned(), seq, head }];
+        let behind = vec![Behind { source: "orders".to_owned(), seq, last }];
         Pending { items: vec![ServicePending { service: "payments".to_owned(), timers, parked, behind }] }
     }
 

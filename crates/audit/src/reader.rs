@@ -89,15 +89,14 @@ impl Reader {
         Ok(Self { http, runtime, url, token: options.token.clone() })
     }
 
-    /// Every item of a list.
+    /// Every item of a list. The first page is asked for plainly, since a list that has no pages takes no parameters.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, AuditError> {
         let mut items = Vec::new();
-        let mut after = String::new();
+        let mut page: Page<T> = self.get(path).await?;
         loop {
-            let page: Page<T> = self.get(&format!("{path}?limit={PAGE_LIMIT}{after}")).await?;
             items.extend(page.items);
             let Some(next) = page.next else { return Ok(items) };
-            after = format!("&after={next}");
+            page = self.get(&format!("{path}?limit={PAGE_LIMIT}&after={next}")).await?;
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) const SEARCH_WORDS_MAX: usize = 6;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Buckets of the installation: a power of two of at most 1024, never changed after its birth.
+    #[serde(skip)]
     pub buckets: u16,
     /// How long names and details may be, in characters.
     pub name_chars_max: usize,

@@ -34,7 +34,7 @@ impl Default for Config {
             buckets: Buckets::DEFAULT.count(),
             offer_ttl_ms: 30_000,
             reoffer_after_ms: 120_000,
-            dispatch_every_ms: 1000,
+            dispatch_every_ms: 250,
             dispatch_pairs_max: 64,
             offers_kept_max: 50,
             pin_tries_max: 5,

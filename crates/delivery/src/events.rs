@@ -14,7 +14,6 @@ pub(crate) fn subscriptions() -> Vec<Subscription> {
             .work(|work, said: &OrderConfirmed| service::create_delivery(work, said))
             .work(|work, said: &OrderReady| service::make_ready(work, said.order))
             .work(|work, said: &OrderCancelling| service::withdraw(work, said.order)),
-        TokenKeys::copied_by(Subscription::to("identity"))
-            .copy(|work, said: &CourierChanged| service::keep_courier(work, said)),
+        TokenKeys::copied_by(Subscription::to("identity")).copy(|work, said: &CourierChanged| service::keep_courier(work, said)),
     ]
 }

@@ -45,14 +45,16 @@ async fn dispatch(handle: &Handle, config: &Config) -> Result<(), Fault> {
 
 /// Makes one round of offers in a store and says how many were made.
 async fn dispatch_store(handle: &Handle, config: &Config, store: StoreId) -> Result<i64, Fault> {
-    let waiting = store::deliveries_waiting(handle, store, config.dispatch_pairs_max).await?;
     let free = store::couriers_free(handle, store, config.dispatch_pairs_max).await?;
+    // Twice as many, so that whoever refused one can be offered another.
+    let wanted = i64::try_from(free.len() * 2).unwrap_or(i64::MAX).min(config.dispatch_pairs_max);
+    let waiting = store::deliveries_waiting(handle, store, wanted).await?;
     let pairs = match_offers(&waiting, &free, handle.runtime().now(), config.reoffer_after_ms);
     let rules = OfferRules { ttl_ms: config.offer_ttl_ms, kept_max: config.offers_kept_max };
     let trace = TraceContext::start(&mut handle.runtime().draw());
-    let offers = pairs.into_iter().map(|(order, courier)| {
-        handle.decide(Lane::Money, &trace, move |work| service::offer(work, order, courier, rules))
-    });
+    let offers = pairs
+        .into_iter()
+        .map(|(order, courier)| handle.decide(Lane::Money, &trace, move |work| service::offer(work, order, courier, rules)));
     let made = try_join_all(offers).await?;
     Ok(made.iter().map(|made| i64::from(*made)).sum())
 }

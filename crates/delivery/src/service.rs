@@ -11,7 +11,7 @@ use contracts::identity::CourierChanged;
 use contracts::orders::OrderConfirmed;
 use contracts::{OrderId, PersonId, StoreId};
 use engine::{Stop, Stored, Work};
-use kernel::{Buckets, Fault, FaultKind};
+use kernel::{Buckets, Fault, FaultKind, Id};
 use web::{Caller, Expected, Role};
 
 use crate::domain::assignment::{self, OfferRules};
@@ -156,7 +156,7 @@ pub(crate) fn end_offer(work: &mut Work<'_>, subject: &str) -> Result<(), Stop> 
     let order: OrderId = subject.parse().map_err(|_| Stop::Broken(format!("{subject} is no order")))?;
     let now = work.now();
     let Some(delivery) = work.find::<Delivery>(&order)? else { return Ok(()) };
-    if !delivery.open_offer().is_some_and(|offer| offer.until <= now) {
+    if delivery.open_offer().is_none_or(|offer| offer.until > now) {
         return Ok(());
     }
     let Some(person) = delivery.holder() else { return Ok(()) };
@@ -217,13 +217,7 @@ pub(crate) fn reach_dropoff(work: &mut Work<'_>, order: OrderId, person: PersonI
 }
 
 /// The courier says the PIN that the shopper said; a wrong one is stored as such, so that it counts.
-pub(crate) fn deliver(
-    work: &mut Work<'_>,
-    order: OrderId,
-    person: PersonId,
-    pin: &str,
-    rules: PinRules,
-) -> Result<Stored, Stop> {
+pub(crate) fn deliver(work: &mut Work<'_>, order: OrderId, person: PersonId, pin: &str, rules: PinRules) -> Result<Stored, Stop> {
     let (mut delivery, mut courier) = load_both(work, order, person)?;
     let at = work.now();
     let said = assignment::hand_over(&mut delivery, &mut courier, pin, at, rules).map_err(fault_of)?;
@@ -237,9 +231,8 @@ pub(crate) fn deliver(
 /// A dispatcher or manager of the store lets the PIN be tried again.
 pub(crate) fn unlock_pin(work: &mut Work<'_>, order: OrderId, caller: &Caller) -> Result<Stored, Stop> {
     let mut delivery = (*work.load::<Delivery>(&order, "delivery")?).clone();
-    let store = delivery.store().filter(|store| {
-        [Role::Dispatcher, Role::Manager].into_iter().any(|role| caller.may(role, store.0))
-    });
+    let store =
+        delivery.store().filter(|store| [Role::Dispatcher, Role::Manager].into_iter().any(|role| caller.may(role, store.0)));
     if store.is_none() {
         return Err(Fault::not_found("delivery").into());
     }
@@ -271,8 +264,9 @@ fn take_offer_back(work: &mut Work<'_>, courier: &mut Courier, outcome: Outcome)
     Ok(())
 }
 
-fn stored(status: u16, resource: impl ToString) -> Stored {
-    Stored { status, resource: resource.to_string() }
+fn stored(status: u16, resource: impl Into<Id>) -> Stored {
+    let id: Id = resource.into();
+    Stored { status, resource: id.to_string() }
 }
 
 /// What a courier is told who may not make a move.
@@ -300,3 +294,6 @@ fn fault_of(refusal: Refusal) -> Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

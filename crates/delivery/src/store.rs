@@ -109,12 +109,7 @@ impl Document for Courier {
     }
 
     fn search(&self) -> Vec<Value> {
-        vec![
-            self.store.0.into(),
-            self.duty().as_str().into(),
-            self.order().map(|order| order.0).into(),
-            self.since.into(),
-        ]
+        vec![self.store.0.into(), self.duty().as_str().into(), self.order().map(|order| order.0).into(), self.since.into()]
     }
 }
 
@@ -252,13 +247,18 @@ static COURIERS_AT_ODDS: Read = Read {
 };
 
 /// What no id comes before.
-const FIRST: Id = Id::from_bytes([0; 16]);
+fn first() -> Id {
+    Id::from_bytes([0; 16])
+}
+
 /// What no id comes after.
-const LAST: Id = Id::from_bytes([0xff; 16]);
+fn last() -> Id {
+    Id::from_bytes([0xff; 16])
+}
 
 /// A page of all stores.
 pub(crate) async fn stores(handle: &Handle, page: &Page<StoreId>) -> Result<Listing<StoreRecord>, Fault> {
-    let after = page.after.map_or(FIRST, |store| store.0);
+    let after = page.after.map_or_else(first, |store| store.0);
     let rows = handle.read(&STORES_AFTER, vec![after.into(), page.rows_wanted().into()]).await?;
     Ok(page.list(entities::<StoreRecord>(&rows)?, |record| record.store.id))
 }
@@ -270,7 +270,7 @@ pub(crate) async fn deliveries_of(
     state: Option<State>,
     page: &Page<(Timestamp, OrderId)>,
 ) -> Result<Listing<Delivery>, Fault> {
-    let (before, id) = page.after.map_or((Timestamp::from_micros(i64::MAX), LAST), |(at, order)| (at, order.0));
+    let (before, id) = page.after.map_or_else(|| (Timestamp::from_micros(i64::MAX), last()), |(at, order)| (at, order.0));
     let (before, id, limit) = (before.into(), id.into(), page.rows_wanted().into());
     let rows = match state {
         None => handle.read(&DELIVERIES_OF_STORE, vec![store.0.into(), before, id, limit]).await?,
@@ -284,7 +284,7 @@ pub(crate) async fn deliveries_of(
 
 /// Up to `limit` stores after `after` where a courier is free and a delivery waits.
 pub(crate) async fn stores_to_dispatch(handle: &Handle, after: Option<StoreId>, limit: i64) -> Result<Vec<StoreId>, Fault> {
-    let after = after.map_or(FIRST, |store| store.0);
+    let after = after.map_or_else(first, |store| store.0);
     let ids = ids(&handle.read(&STORES_TO_DISPATCH, vec![after.into(), limit.into()]).await?)?;
     Ok(ids.into_iter().map(StoreId).collect())
 }
@@ -302,7 +302,7 @@ pub(crate) async fn couriers_free(handle: &Handle, store: StoreId, limit: i64) -
 
 /// A page of the states of all deliveries, as rows of order and state.
 pub(crate) async fn facts(handle: &Handle, page: &Page<OrderId>) -> Result<Listing<(OrderId, String)>, Fault> {
-    let after = page.after.map_or(FIRST, |order| order.0);
+    let after = page.after.map_or_else(first, |order| order.0);
     let rows = handle.read(&FACTS_AFTER, vec![after.into(), page.rows_wanted().into()]).await?;
     let fact = |row: &Row| Ok((OrderId(row.id(0)?), row.text(1)?.to_owned()));
     let facts: Result<Vec<_>, Error> = rows.iter().map(fact).collect();

@@ -70,13 +70,13 @@ impl<T: Field> Field for Option<T> {
 }
 
 /// Declares a tally: the struct, the static [`Table`](store::Table) named after `in`, and its [`Entity`](crate::Entity).
-/// Columns listed under `adds` are written as differences that never bring them below 0.
+/// Columns listed under `adds`, before the key, are written as differences that never bring them below 0.
 #[macro_export]
 macro_rules! tally {
     ($(#[$doc:meta])* $vis:vis struct $name:ident in $table:ident = $sql:literal, $rows:ident {
+        $(adds [$($add:ident),+])?
         key { $($(#[$key_doc:meta])* $key:ident: $key_type:ty,)+ }
         $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
-        $(adds [$($add:ident),+])?
     }) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Debug)]

@@ -11,6 +11,7 @@ use crate::domain::Throttle;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How many buckets the installation was born with; people merely spread over them.
+    #[serde(skip)]
     pub buckets: u16,
     /// How long a token lives. Who is deactivated or loses a role keeps it for as long as that.
     pub token_ttl_ms: Millis,

@@ -157,11 +157,7 @@ async fn get_me(State(identity): State<Identity>, caller: Caller, conditions: Co
     answer_person(&identity, PersonId(caller.person()?.id), &conditions).await
 }
 
-async fn get_person(
-    State(identity): State<Identity>,
-    Path(id): Path<PersonId>,
-    conditions: Conditions,
-) -> Result<Answer, Fault> {
+async fn get_person(State(identity): State<Identity>, Path(id): Path<PersonId>, conditions: Conditions) -> Result<Answer, Fault> {
     answer_person(&identity, id, &conditions).await
 }
 

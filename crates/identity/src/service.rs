@@ -13,7 +13,9 @@ use web::{Expected, Grant, PublicKey};
 pub(crate) use hasher::Hasher;
 pub(crate) use signer::Signer;
 
-use crate::domain::{Email, HashedPassword, Person, Profile, Secret, Throttle, check_new, checked_name, courier_news, dummy_hash};
+use crate::domain::{
+    Email, HashedPassword, Person, Profile, Secret, Throttle, check_new, checked_name, courier_news, dummy_hash,
+};
 use crate::store::{AttemptsOn, Credential, EmailTaken, KeyBytes, KnownStore, RoleHeld, StoredSigningKey, anybody};
 
 /// The number of the key that signs: there is one; a second is made when keys come to be changed.
@@ -179,6 +181,7 @@ pub async fn ensure_admin(handle: &Handle, name: &str, email: &str, password: Se
         if work.find::<EmailTaken>(&(newcomer.email.clone(),))?.is_some() {
             return Ok(false);
         }
+        // A bucket that every installation has, however many it was born with.
         let id = PersonId(work.new_id(Bucket(0)));
         enter(work, id, &newcomer)?;
         Ok(true)

@@ -5,7 +5,7 @@ use contracts::audit::{Breach, Fact};
 use contracts::inventory::{Band, Thing};
 use contracts::{OrderId, PersonId, Sku, SlotKey, StoreId};
 use engine::{Command, DEADLINE_DEFAULT_MS, Entity, Handle, KeyScope, Lane, Stop, Stored, Work};
-use kernel::{Bucket, Fault, Id, Timestamp};
+use kernel::{Fault, Id, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::Row;
 use web::{Access, Answer, Body, Caller, IdempotencyKey, Json, Page, Path, Query, Role, Routes, State, json};
@@ -18,9 +18,6 @@ use crate::store::{
     HELD_OF_NOTHING, HOLDS, MOVEMENTS, Movement, OfferedSlot, SKUS_BEGIN, SKUS_END, SLOTS_OPEN, STOCK, SUPPLY_AGAINST_HOLDS,
     Supply,
 };
-
-/// What comes before and after every id.
-const IDS: [Id; 2] = [Id::from_bytes([0; 16]), Id::from_bytes([0xff; 16])];
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -98,10 +95,8 @@ async fn read_supply(
     inventory.known(store).await?;
     let keys = query.sku.iter().map(|sku| supply_key(store, &Thing::Sku(sku.clone())));
     let supplies = inventory.supplies(keys.collect()).await?;
-    let view = |(sku, supply): (Sku, Option<Supply>)| SupplyView {
-        sku,
-        band: Band::of(supply.map_or(0, |supply| supply.available)),
-    };
+    let view =
+        |(sku, supply): (Sku, Option<Supply>)| SupplyView { sku, band: Band::of(supply.map_or(0, |supply| supply.available)) };
     let items: Vec<SupplyView> = query.sku.into_iter().zip(supplies).map(view).collect();
     Ok(Answer::ok(json!({ "items": items })))
 }
@@ -217,7 +212,7 @@ async fn list_movements(
 ) -> Result<Answer, Fault> {
     staff_of(&caller, store)?;
     inventory.known(store).await?;
-    let arguments = vec![store.0.into(), page.after.unwrap_or(IDS[1]).into(), page.rows_wanted().into()];
+    let arguments = vec![store.0.into(), page.after.unwrap_or_else(last_id).into(), page.rows_wanted().into()];
     let movements = rows_as::<Movement>(&inventory.handle.read(&MOVEMENTS, arguments).await?)?;
     let view = |moved: Movement| MovementView {
         id: moved.id,
@@ -234,7 +229,7 @@ async fn list_movements(
 
 /// What inventory knows of each order; `units` are those held for it now, or that have left the store for it.
 async fn audit_facts(State(inventory): State<Inventory>, page: Page<OrderId>) -> Result<Answer, Fault> {
-    let after = page.after.map_or(IDS[0], |order| order.0);
+    let after = page.after.map_or_else(first_id, |order| order.0);
     let holds = rows_as::<Hold>(&inventory.handle.read(&HOLDS, vec![after.into(), page.rows_wanted().into()]).await?)?;
     let fact = |hold: Hold| Fact {
         order: hold.order,
@@ -251,7 +246,7 @@ async fn audit_breaches(State(inventory): State<Inventory>) -> Result<Answer, Fa
     let mut breaches = Vec::new();
     let lines = inventory.handle.read(&HELD_OF_NOTHING, vec![AUDIT_ROWS.into()]).await?;
     breaches.extend(read_all(&lines, breach_of_line)?);
-    let mut after = (IDS[0], String::new());
+    let mut after = (first_id(), String::new());
     while breaches.len() < BREACHES_MAX {
         let arguments = vec![after.0.into(), after.1.into(), AUDIT_ROWS.into()];
         let rows = inventory.handle.read(&SUPPLY_AGAINST_HOLDS, arguments).await?;
@@ -274,8 +269,7 @@ fn breach_of_line(row: &Row) -> Result<Breach, store::Error> {
 fn breaches_of_supply(row: &Row) -> Result<Vec<Breach>, store::Error> {
     let (store, thing) = (row.id(0)?, row.text(1)?);
     let (available, held, live) = (row.int(2)?, row.int(3)?, row.int(4)?);
-    let breach =
-        |rule: &str, detail: String| Breach { rule: rule.to_owned(), subject: format!("{store} {thing}"), detail };
+    let breach = |rule: &str, detail: String| Breach { rule: rule.to_owned(), subject: format!("{store} {thing}"), detail };
     let mut breaches = Vec::new();
     if held != live {
         breaches.push(breach("held-equals-live-holds", format!("{held} are held, but live holds hold {live}")));
@@ -330,6 +324,16 @@ fn within(field: &str, number: i64, max: i64) -> Result<i64, Fault> {
         return Ok(number);
     }
     Err(Fault::invalid_field(field, format!("it is {number}, but must be a whole number from 0 to {max}")))
+}
+
+/// What comes before every id.
+fn first_id() -> Id {
+    Id::from_bytes([0; 16])
+}
+
+/// What comes after every id.
+fn last_id() -> Id {
+    Id::from_bytes([0xff; 16])
 }
 
 fn rows_as<E: Entity>(rows: &[Row]) -> Result<Vec<E>, Fault> {

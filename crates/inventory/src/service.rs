@@ -66,10 +66,13 @@ pub(crate) fn move_on(work: &mut Work<'_>, order: OrderId, store: Option<StoreId
     let known = hold.is_some();
     let unknown = || store.map(|store| Hold::unknown(order, store, now));
     let Some(hold) = hold.map(|hold| (*hold).clone()).or_else(unknown) else { return Ok(()) };
-    settle(work, &hold, step.effect)?;
+    if step.effect != Effect::Keep {
+        hold.parts.iter().for_each(|part| work.want::<Supply>(&supply_key(hold.store, &part.thing)));
+    }
     if hold.state == State::Reserved {
         work.clear_timer(HOLD_EXPIRY, &order.to_string())?;
     }
+    settle(work, &hold, step.effect)?;
     if !known || step.next != hold.state {
         work.save(hold.at(step.next, now));
     }
@@ -81,8 +84,6 @@ fn settle(work: &mut Work<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> 
     if effect == Effect::Keep {
         return Ok(());
     }
-    let keys: Vec<(StoreId, String)> = hold.parts.iter().map(|part| supply_key(hold.store, &part.thing)).collect();
-    work.find_all::<Supply>(&keys)?;
     for Part { thing, units } in &hold.parts {
         change(work, hold.store, thing, |level| match effect {
             Effect::Keep => level,
@@ -154,8 +155,7 @@ fn made_of(work: &mut Work<'_>, store: StoreId) -> Result<Vec<Made>, Stop> {
     let Some(timetable) = work.find::<Timetable>(&store)? else { return Ok(Vec::new()) };
     want_slots(work, store, timetable.slots.iter().copied());
     let slot_keys: Vec<(StoreId, SlotKey)> = timetable.slots.iter().map(|slot| (store, *slot)).collect();
-    let supply_keys: Vec<(StoreId, String)> =
-        timetable.slots.iter().map(|slot| supply_key(store, &Thing::Slot(*slot))).collect();
+    let supply_keys: Vec<(StoreId, String)> = timetable.slots.iter().map(|slot| supply_key(store, &Thing::Slot(*slot))).collect();
     let (slots, supplies) = (work.find_all::<OfferedSlot>(&slot_keys)?, work.find_all::<Supply>(&supply_keys)?);
     let made = slots.iter().zip(&supplies).filter_map(|(slot, supply)| Some(slot.as_ref()?.made(supply.as_ref()?.available)));
     Ok(made.collect())

@@ -103,6 +103,7 @@ impl Document for StoreCopy {
 tally! {
     /// How many of a thing a store has to promise, and has promised.
     pub(crate) struct Supply in SUPPLY = "inventory_supply", Move {
+        adds [available, held]
         key {
             store: StoreId,
             /// `sku:…` or `slot:<instant>`.
@@ -117,7 +118,6 @@ tally! {
         set_at: Timestamp,
         available: i64,
         held: i64,
-        adds [available, held]
     }
 }
 
@@ -211,18 +211,7 @@ pub(crate) static MOVEMENTS: Read = Read {
     sql: "SELECT store, id, bucket, sku, reason, units, counted, order_id, person, at FROM inventory_movement \
           WHERE store = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
     arguments: &[Kind::Id, Kind::Id, Kind::Int],
-    answer: &[
-        Kind::Id,
-        Kind::Id,
-        Kind::Int,
-        Kind::Text,
-        Kind::Text,
-        Kind::Int,
-        Kind::Int,
-        Kind::Id,
-        Kind::Id,
-        Kind::Int,
-    ],
+    answer: &[Kind::Id, Kind::Id, Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Id, Kind::Id, Kind::Int],
 };
 
 /// All holds by order: after, limit.

@@ -14,6 +14,7 @@ pub const TEXT_CHARS_MAX: usize = 200;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Buckets of the installation: a power of two of at most 1024, never changed after its birth.
+    #[serde(skip)]
     pub buckets: u16,
     /// How long a quote binds prices and fees.
     pub quote_ttl_ms: Millis,

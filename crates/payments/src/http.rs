@@ -116,11 +116,7 @@ async fn show_payment(State(handle): State<Handle>, caller: Caller, Path(order):
 }
 
 /// Payments, those of the latest orders first.
-async fn list_payments(
-    State(handle): State<Handle>,
-    Query(filter): Query<Filter>,
-    page: Page<OrderId>,
-) -> Result<Answer, Fault> {
+async fn list_payments(State(handle): State<Handle>, Query(filter): Query<Filter>, page: Page<OrderId>) -> Result<Answer, Fault> {
     let before = page.after.unwrap_or_else(order_last);
     let rows = match filter.state {
         None => handle.read(&PAYMENTS_LATEST, vec![before.0.into(), page.rows_wanted().into()]).await?,

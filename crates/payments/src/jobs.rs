@@ -89,8 +89,7 @@ impl Worker {
         let outcome = self.ask(handle, &question).await;
         report(&question, &outcome);
         let (trace, backoff) = (question.trace.clone(), self.backoff);
-        let answer =
-            move |work: &mut engine::Work<'_>| service::answer(work, &question, lease_epoch, &outcome, backoff);
+        let answer = move |work: &mut engine::Work<'_>| service::answer(work, &question, lease_epoch, &outcome, backoff);
         if let Err(fault) = handle.decide(Lane::Money, &trace, answer).await {
             tracing::warn!(%fault, "an answer of the provider was not kept; it will be asked again");
         }

@@ -41,7 +41,7 @@ pub fn service(config: &Config, provider: Arc<dyn Provider>) -> engine::Service 
 /// The sandbox provider's books as a service of their own, so that they are kept in transactions of their own.
 /// [`SandboxProvider`] works on its handle.
 #[must_use]
-pub fn sandbox() -> engine::Service {
+pub fn sandbox(_: &Config) -> engine::Service {
     engine::Service {
         name: store::sandbox::SERVICE,
         migrations: store::sandbox::MIGRATIONS,

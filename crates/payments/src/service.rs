@@ -39,8 +39,7 @@ pub(crate) fn reserve(work: &mut Work<'_>, event: &OrderReserved) -> Result<(), 
     if work.find::<Payment>(&event.order)?.is_some() {
         return Ok(());
     }
-    let terms =
-        Terms { store: event.store, amount: event.amount, token: event.payment_token.clone(), pay_by: event.pay_by };
+    let terms = Terms { store: event.store, amount: event.amount, token: event.payment_token.clone(), pay_by: event.pay_by };
     let (payment, effects) = Payment::reserve(event.order, terms, work.now(), work.trace()).map_err(broken)?;
     keep(work, payment, effects)
 }
@@ -73,12 +72,7 @@ pub(crate) fn cancel(work: &mut Work<'_>, event: &OrderCancelling) -> Result<(),
 
 /// Takes up tasks: from the commit on they may have been sent. Tasks that are gone, are no longer due, or were taken up by
 /// a later holder of the lease are left out.
-pub(crate) fn take_up(
-    work: &mut Work<'_>,
-    keys: &[TaskKey],
-    lease_epoch: i64,
-    rules: AskRules,
-) -> Result<Vec<Question>, Stop> {
+pub(crate) fn take_up(work: &mut Work<'_>, keys: &[TaskKey], lease_epoch: i64, rules: AskRules) -> Result<Vec<Question>, Stop> {
     for (order, _) in keys {
         work.want::<Payment>(order);
     }
@@ -186,3 +180,6 @@ fn operation_of(kind: &str) -> Option<Operation> {
 fn broken(refusal: Refusal) -> Stop {
     Stop::Broken(refusal.detail().to_owned())
 }
+
+#[cfg(test)]
+mod checks;

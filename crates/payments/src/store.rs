@@ -16,12 +16,8 @@ use crate::domain::payment::Payment;
 pub(crate) const SERVICE: &str = "payments";
 
 /// Its migrations.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "payments",
-    sql: include_str!("../migrations/0001_payments.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { service: SERVICE, number: 1, name: "payments", sql: include_str!("../migrations/0001_payments.sql") }];
 
 /// Its tables.
 pub(crate) static TABLES: &[&Table] = &[&PAYMENT, &ENTRY, &TASK];
@@ -181,18 +177,8 @@ pub(crate) static PAYMENTS_AUDITED: Read = Read {
     ],
 };
 
-const PAYMENT_KINDS: &[Kind] = &[
-    Kind::Id,
-    Kind::Int,
-    Kind::Id,
-    Kind::Text,
-    Kind::Text,
-    Kind::Int,
-    Kind::Int,
-    Kind::Int,
-    Kind::Int,
-    Kind::Text,
-];
+const PAYMENT_KINDS: &[Kind] =
+    &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
 
 /// The key of a task that is due.
 pub(crate) fn task_key(row: &Row) -> Result<(OrderId, String), Error> {
@@ -206,11 +192,7 @@ pub(crate) fn settled_payment(row: &Row) -> Result<(Payment, bool), Error> {
 
 /// What the audit of all services hears of a payment.
 pub(crate) fn fact((payment, settled): &(Payment, bool)) -> Fact {
-    let sums = [
-        ("authorised", payment.authorised_minor),
-        ("captured", payment.captured_minor),
-        ("voided", payment.voided_minor),
-    ];
+    let sums = [("authorised", payment.authorised_minor), ("captured", payment.captured_minor), ("voided", payment.voided_minor)];
     Fact {
         order: payment.order,
         state: payment.state.as_str().to_owned(),
@@ -221,7 +203,8 @@ pub(crate) fn fact((payment, settled): &(Payment, bool)) -> Fact {
 
 /// What the audit asks of a payment, from a row of [`PAYMENTS_AUDITED`].
 pub(crate) fn audited(row: &Row) -> Result<Audited, Error> {
-    let sums = |at: usize| Ok::<_, Error>(Sums { authorised: row.int(at)?, captured: row.int(at + 1)?, voided: row.int(at + 2)? });
+    let sums =
+        |at: usize| Ok::<_, Error>(Sums { authorised: row.int(at)?, captured: row.int(at + 1)?, voided: row.int(at + 2)? });
     Ok(Audited {
         order: OrderId(row.id(0)?),
         state: row.text(1)?.to_owned(),

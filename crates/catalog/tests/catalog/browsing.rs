@@ -1,8 +1,11 @@
 //! What shoppers see: categories as they stand, what a store sells by name, category and words, and a hint of what is left.
 //! Leaves who may write it to `writing` and `refusals`.
 
+use std::collections::BTreeMap;
+
 use contracts::StoreId;
 use contracts::inventory::Band;
+use kernel::Draw;
 use web::json;
 
 use crate::shop::{Shop, body, product, skus, store};
@@ -13,6 +16,7 @@ on_both! {
     words_follow_the_product
     every_product_is_on_exactly_one_page
     what_is_left_is_a_hint
+    any_changes_leave_what_was_written_last
 }
 
 async fn categories_stand_where_they_were_put(shop: Shop) {
@@ -124,5 +128,45 @@ async fn what_is_left_is_a_hint(shop: Shop) {
     assert_eq!(list["items"][0]["availability"], "none");
     let list = body(&shop.get(&format!("/v1/stores/{krog}/products?q=skim")).await);
     assert_eq!(list["items"][0]["availability"], "unknown");
+    shop.close().await;
+}
+
+/// Puts and switches by chance, against a map of what should be seen.
+async fn any_changes_leave_what_was_written_last(shop: Shop) {
+    const NAMES: [&str; 4] = ["Whole milk", "Milk chocolate", "Dark chocolate", "Bread"];
+    let stores = [store(1), store(2)];
+    let shop = shop.with_store(&stores[0]).await;
+    shop.know(&stores[1]).await;
+    let (admin, mut draw) = (shop.admin(), Draw::seeded(11));
+    let mut below = |end: u64| usize::try_from(draw.below(end)).unwrap();
+    // By SKU its name and, by store, whether it is listed.
+    let mut written: BTreeMap<String, (&str, BTreeMap<StoreId, bool>)> = BTreeMap::new();
+    for _ in 0..60 {
+        let sku = format!("P{}", below(4));
+        let store = stores[below(2)].id;
+        let listed = below(2) == 0;
+        if below(3) == 0 {
+            let Some((_, in_stores)) = written.get_mut(&sku) else { continue };
+            shop.put(&format!("/v1/admin/stores/{store}/listings/{sku}"), &admin, &json!({"listed": listed})).await;
+            in_stores.insert(store, listed);
+        } else {
+            let name = NAMES[below(4)];
+            let mut body = product(name, "", 100, &[]);
+            body["stores"] = json!([{"store": store, "listed": listed}]);
+            shop.put(&format!("/v1/admin/products/{sku}"), &admin, &body).await;
+            written.insert(sku, (name, [(store, listed)].into()));
+        }
+    }
+    for store in stores.map(|store| store.id) {
+        for word in ["milk", "choc", "bread", "dark", "dairy"] {
+            let seen = |(name, in_stores): &(&str, BTreeMap<StoreId, bool>)| {
+                in_stores.get(&store) == Some(&true) && (word == "dairy" || name.to_lowercase().contains(word))
+            };
+            let expected: Vec<&String> = written.iter().filter(|(_, one)| seen(one)).map(|(sku, _)| sku).collect();
+            let mut found = skus(&shop.get(&format!("/v1/stores/{store}/products?q={word}")).await);
+            found.sort_unstable();
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{word} in {store}");
+        }
+    }
     shop.close().await;
 }

@@ -29,12 +29,7 @@ pub(crate) fn offer(delivery: &mut Delivery, courier: &mut Courier, now: Timesta
 }
 
 /// The courier will not have the delivery, for the reason that `outcome` says.
-pub(crate) fn give_back(
-    delivery: &mut Delivery,
-    courier: &mut Courier,
-    outcome: Outcome,
-    now: Timestamp,
-) -> Result<(), Refusal> {
+pub(crate) fn give_back(delivery: &mut Delivery, courier: &mut Courier, outcome: Outcome, now: Timestamp) -> Result<(), Refusal> {
     delivery.give_back(courier.person, outcome, now)?;
     release(delivery, courier, now);
     Ok(())
@@ -243,8 +238,7 @@ mod tests {
                     state if state.active() => Some(Task::Delivering(delivery.order)),
                     _ => None,
                 };
-                let holders: Vec<_> =
-                    self.couriers.iter().filter(|courier| courier.order() == Some(delivery.order)).collect();
+                let holders: Vec<_> = self.couriers.iter().filter(|courier| courier.order() == Some(delivery.order)).collect();
                 prop_assert_eq!(holders.len(), usize::from(task.is_some()));
                 for courier in holders {
                     prop_assert_eq!(Some(courier.task), task);

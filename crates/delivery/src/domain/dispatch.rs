@@ -46,8 +46,7 @@ mod tests {
     #[track_caller]
     fn check(waiting: &[Delivery], free: &[u64], now: Timestamp, expected: &[(usize, u64)]) {
         let free: Vec<PersonId> = free.iter().map(|courier| person(*courier)).collect();
-        let expected: Vec<_> =
-            expected.iter().map(|(index, courier)| (waiting[*index].order, person(*courier))).collect();
+        let expected: Vec<_> = expected.iter().map(|(index, courier)| (waiting[*index].order, person(*courier))).collect();
         assert_eq!(match_offers(waiting, &free, now, 1000), expected);
     }
 

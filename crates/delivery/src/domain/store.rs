@@ -113,9 +113,8 @@ impl StorePlan {
 }
 
 fn check_text(field: &str, text: &str) -> Result<(), Fault> {
-    let sound = (1..=TEXT_CHARS_MAX).contains(&text.chars().count())
-        && !text.trim().is_empty()
-        && !text.chars().any(char::is_control);
+    let sound =
+        (1..=TEXT_CHARS_MAX).contains(&text.chars().count()) && !text.trim().is_empty() && !text.chars().any(char::is_control);
     require(sound, field, || format!("expected 1 to {TEXT_CHARS_MAX} characters in one line"))
 }
 
@@ -141,7 +140,9 @@ fn check_hours(hours: &Hours) -> Result<(), Fault> {
                 check_day(day, spans)?;
             }
             let opens = days.values().any(|spans| !spans.is_empty());
-            require(opens, "/hours/weekly", || "expected at least one day with a span, as \"mon\": [[\"07:00\", \"23:00\"]]".to_owned())
+            require(opens, "/hours/weekly", || {
+                "expected at least one day with a span, as \"mon\": [[\"07:00\", \"23:00\"]]".to_owned()
+            })
         }
     }
 }

@@ -24,8 +24,7 @@ pub(crate) const SALT_BYTES: usize = 16;
 
 /// The hash of nobody's password. One is compared with it where there is no other, so that an address that nobody has
 /// costs as much time as a wrong password.
-const DUMMY: &str = 
-    "$argon2id$v=19$m=19456,t=2,p=1$+hFQHPPdtf5qb/7HCwTuRg$e/xXTUWqk54YTNbVa7mU07+JYmiXlpQLhMXkGc4bgn4";
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$+hFQHPPdtf5qb/7HCwTuRg$e/xXTUWqk54YTNbVa7mU07+JYmiXlpQLhMXkGc4bgn4";
 
 /// The passwords of ten characters and more that are tried first, in lower case.
 const BAD: [&str; 48] = [

@@ -17,18 +17,10 @@ pub(crate) struct Signer(Arc<OnceCell<SigningKey>>);
 
 impl Signer {
     /// A token that says who `person` is, and when it ends.
-    pub(crate) async fn sign(
-        &self,
-        handle: &Handle,
-        person: &Person,
-        ttl_ms: Millis,
-    ) -> Result<(String, Timestamp), Fault> {
+    pub(crate) async fn sign(&self, handle: &Handle, person: &Person, ttl_ms: Millis) -> Result<(String, Timestamp), Fault> {
         let key = self.0.get_or_try_init(|| signing_key(handle)).await?;
-        let claimed = web::Person {
-            id: person.id.into(),
-            name: person.profile.name.clone(),
-            grants: person.profile.grants.clone(),
-        };
+        let claimed =
+            web::Person { id: person.id.into(), name: person.profile.name.clone(), grants: person.profile.grants.clone() };
         let now = handle.runtime().now();
         let token = key.sign(&claimed, now, ttl_ms)?;
         // A token ends on a whole second.

@@ -210,7 +210,10 @@ mod tests {
     fn the_machine_makes_these_moves_and_no_other() {
         use State::{Committed, Consumed, Expired, Rejected, Released, Reserved};
         let cases = [
-            (Some(Reserved), [Some("committed Keep Committed"), Some("released GiveBack Released"), None, Some("expired GiveBack Expired")]),
+            (
+                Some(Reserved),
+                [Some("committed Keep Committed"), Some("released GiveBack Released"), None, Some("expired GiveBack Expired")],
+            ),
             (Some(Committed), [None, Some("released GiveBack Released"), Some("consumed TakeAway Consumed"), None]),
             (Some(Consumed), [None, None, None, None]),
             (Some(Rejected), [Some("rejected Keep CommitRefused"), Some("rejected Keep Released"), None, None]),
@@ -255,7 +258,8 @@ mod tests {
         let left = [("sku:MILK", 4), ("sku:BREAD", 1)];
         let left_of = |part: &Part| left.iter().find(|(thing, _)| *thing == part.thing.to_string()).map_or(0, |(_, left)| *left);
         let short = short_of(parts.iter().map(|part| (part, left_of(part))));
-        let found: Vec<(String, i64, i64)> = short.iter().map(|short| (short.thing.to_string(), short.wanted, short.left)).collect();
+        let found: Vec<(String, i64, i64)> =
+            short.iter().map(|short| (short.thing.to_string(), short.wanted, short.left)).collect();
         let slot = format!("slot:{}", slot());
         assert_eq!(found, [("sku:EGGS".to_owned(), 2, 0), ("sku:MILK".to_owned(), 5, 4), (slot, 1, 0)]);
         assert!(short_of(parts.iter().map(|part| (part, part.units))).is_empty());

@@ -123,7 +123,8 @@ fn open_spans(hours: &Hours, date: Date) -> Vec<(i64, i64)> {
 /// The minute of the day that a text as `07:30` names, up to `24:00`.
 fn minute_of(text: &str) -> Option<i64> {
     let (hour, minute) = text.split_once(':')?;
-    let number = |text: &str| if text.len() == 2 { text.parse::<u8>().ok().map(i64::from) } else { None };
+    let plain = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| if plain(text) { text.parse::<i64>().ok() } else { None };
     let (hour, minute) = (number(hour)?, number(minute)?);
     let of_day = hour * 60 + minute;
     (minute < 60 && of_day <= DAY_MINUTES).then_some(of_day)
@@ -268,20 +269,33 @@ pub(crate) mod tests {
         assert_eq!(next("America/Havana", "2026-03-07T12:00:00-05:00"), at("2026-03-08T01:00:00-04:00"));
     }
 
+    /// A day from 2012 on: any, or within two days of one on which the clocks of `zone` change.
+    fn day(zone: &str, any: i64, near: Option<usize>) -> Date {
+        let first: Date = "2012-01-01".parse().unwrap();
+        let tz = TimeZone::get(zone).unwrap();
+        let from = tz.to_timestamp(first.at(0, 0, 0, 0)).unwrap();
+        let jumps: Vec<Date> = tz.following(from).take(40).map(|jump| tz.to_datetime(jump.timestamp()).date()).collect();
+        match near.filter(|_| !jumps.is_empty()) {
+            Some(near) => jumps[near % jumps.len()].checked_add((any % 5 - 2).days()).unwrap(),
+            None => first.checked_add(any.days()).unwrap(),
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
         fn each_slot_exists_once_and_none_overlaps(
             zone in 0..ZONES.len(),
             length in 1i64..400,
-            day in 0i64..(25 * 366),
+            any in 0i64..(20 * 366),
+            near in prop::option::of(0usize..40),
             minute in 0i64..(24 * 60),
             days_ahead in 1i64..6,
         ) {
             let mut store = store(ZONES[zone], length, Hours::Always(true));
             store.template.days_ahead = days_ahead;
-            let now = at("2011-01-01T00:00:00Z").plus_ms((day * 24 * 60 + minute) * 60_000);
+            let now = instant(&zone_of(&store).unwrap(), day(ZONES[zone], any, near), minute).unwrap();
             let slots = wanted(&store, now, usize::MAX).unwrap();
             for slot in &slots {
                 prop_assert!(slot.starts_at.0 < slot.ends_at);
@@ -300,10 +314,15 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn the_clock_on_the_wall_names_the_slot(zone in 0..ZONES.len(), length in prop::sample::select(vec![15i64, 30, 45, 60, 90, 120, 180, 240]), day in 0i64..(20 * 366)) {
+        fn the_clock_on_the_wall_names_the_slot(
+            zone in 0..ZONES.len(),
+            length in prop::sample::select(vec![15i64, 30, 45, 60, 90, 120, 180, 240]),
+            any in 0i64..(20 * 366),
+            near in prop::option::of(0usize..40),
+        ) {
             let store = store(ZONES[zone], length, Hours::Always(true));
             let tz = zone_of(&store).unwrap();
-            let date = "2012-01-01".parse::<Date>().unwrap().checked_add(day.days()).unwrap();
+            let date = day(ZONES[zone], any, near);
             let slots = slots_of_day(&tz, &store, date);
             let mut before = None;
             let (from, to) = (instant(&tz, date, 0).unwrap(), instant(&tz, date, DAY_MINUTES).unwrap());

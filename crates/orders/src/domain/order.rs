@@ -417,3 +417,6 @@ fn short_in_words(short: &[Short]) -> String {
     });
     words.collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,9 +96,7 @@ impl Intent {
             IntentState::Voided => Err("already-voided"),
             IntentState::Authorised if amount.currency != self.authorised.currency => Err("other-currency"),
             IntentState::Authorised if !(0..=self.authorised.minor).contains(&amount.minor) => Err("amount-too-large"),
-            IntentState::Authorised => {
-                Ok(Self { state: IntentState::Captured, captured_minor: amount.minor, ..self.clone() })
-            }
+            IntentState::Authorised => Ok(Self { state: IntentState::Captured, captured_minor: amount.minor, ..self.clone() }),
         }
     }
 

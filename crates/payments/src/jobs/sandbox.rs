@@ -5,7 +5,7 @@ use contracts::OrderId;
 use engine::{Handle, Lane, Stop, Work};
 use kernel::{BoxFuture, Millis, Money, TraceContext};
 
-use crate::config::SandboxConfig;
+use crate::config::Config;
 use crate::domain::outcome::Outcome;
 use crate::domain::sandbox::{Demand, TOKEN_SLOW};
 use crate::jobs::provider::Provider;
@@ -26,8 +26,8 @@ pub struct SandboxProvider {
 impl SandboxProvider {
     /// The provider whose books are kept behind `handle`.
     #[must_use]
-    pub fn new(handle: Handle, config: &SandboxConfig) -> Self {
-        Self { handle, slow_ms: config.slow_ms }
+    pub fn new(handle: Handle, config: &Config) -> Self {
+        Self { handle, slow_ms: config.sandbox.slow_ms }
     }
 
     async fn demand(&self, key: &str, demand: Demand) -> Outcome {

@@ -12,12 +12,8 @@ use crate::domain::sandbox::Intent;
 pub(crate) const SERVICE: &str = "sandbox";
 
 /// Its migrations.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "books",
-    sql: include_str!("../../migrations/sandbox/0001_books.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { service: SERVICE, number: 1, name: "books", sql: include_str!("../../migrations/sandbox/0001_books.sql") }];
 
 /// Its tables.
 pub(crate) static TABLES: &[&Table] = &[&INTENT, &DEMAND];
@@ -94,8 +90,7 @@ pub(crate) static INTENTS_OF_ORDERS: Read = Read {
     answer: INTENT_KINDS,
 };
 
-const INTENT_KINDS: &[Kind] =
-    &[Kind::Text, Kind::Int, Kind::Id, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
+const INTENT_KINDS: &[Kind] = &[Kind::Text, Kind::Int, Kind::Id, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
 
 /// The order of a row of [`ORDERS`].
 pub(crate) fn order_of(row: &store::Row) -> Result<OrderId, store::Error> {

@@ -163,7 +163,8 @@ impl Shop {
             return;
         }
         let question = self.under_way.remove(0);
-        let outcome = if question.how == How::TooLate { Outcome::declined("too-late") } else { provider(&mut self.books, &question) };
+        let outcome =
+            if question.how == How::TooLate { Outcome::declined("too-late") } else { provider(&mut self.books, &question) };
         self.answer(&question, &outcome);
         self.last = Some((question, outcome));
     }
@@ -358,11 +359,9 @@ fn a_question_keeps_its_key_and_is_in_the_end_only_looked_for() {
     let mut put = |tries, now| payment.question(Operation::Authorise, 1, tries, RULES, now).unwrap();
     let first = put(0, NOW);
     assert_eq!(first.key, format!("sc:{}:authorise:1", order()));
-    for (tries, now, how) in [
-        (1, NOW.plus_ms(1000), How::Send),
-        (3, NOW.plus_ms(2000), How::LookFirst),
-        (9, NOW.plus_ms(3_600_001), How::LookOnly),
-    ] {
+    for (tries, now, how) in
+        [(1, NOW.plus_ms(1000), How::Send), (3, NOW.plus_ms(2000), How::LookFirst), (9, NOW.plus_ms(3_600_001), How::LookOnly)]
+    {
         assert_eq!(put(tries, now), Question { how, ..first.clone() });
     }
 }

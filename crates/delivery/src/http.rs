@@ -1,0 +1,85 @@
+//! The HTTP door of delivery: stores, the work of couriers, deliveries for staff, and what the audit asks.
+//! Leaves deciding to `service`, and tokens, keys and conditions to `web`.
+
+mod audit;
+mod courier;
+mod deliveries;
+mod stores;
+
+use std::sync::Arc;
+
+use contracts::{OrderId, PersonId};
+use engine::{DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
+use kernel::Fault;
+use web::{Answer, Caller, Fingerprint, IdempotencyKey, Json, Routes};
+
+use crate::config::Config;
+use crate::store::SERVICE;
+
+/// What every handler works with.
+#[derive(Clone)]
+struct App {
+    handle: Handle,
+    config: Arc<Config>,
+}
+
+/// The routes of the service behind `handle`.
+#[must_use]
+pub fn routes(handle: Handle, config: &Config) -> Routes {
+    let app = App { handle, config: Arc::new(config.clone()) };
+    let none = Routes::<App>::new(SERVICE);
+    none.merge(stores::routes()).merge(courier::routes()).merge(deliveries::routes()).merge(audit::routes()).with_state(app)
+}
+
+/// A write as it came in: who sends it, under which key, and about how large it is.
+struct Sent {
+    lane: Lane,
+    caller: Caller,
+    key: KeyScope,
+    bytes: usize,
+}
+
+impl App {
+    /// Runs a command once under its key.
+    async fn command(
+        &self,
+        sent: Sent,
+        decide: impl Fn(&mut Work<'_>) -> Result<Stored, Stop> + Send + Sync + 'static,
+        show: impl Fn(&mut Work<'_>, &str) -> Result<Json, Stop> + Send + Sync + 'static,
+    ) -> Result<Reply, Fault> {
+        let Sent { lane, caller, key, bytes } = sent;
+        let deadline_ms = DEADLINE_DEFAULT_MS;
+        self.handle.command(engine::Command { lane, key, trace: caller.trace, bytes, deadline_ms, decide, show }).await
+    }
+}
+
+/// A courier's move of a delivery, which needs no more than the key it is sent under.
+fn sent_for(order: OrderId, route: &'static str, caller: Caller, key: &IdempotencyKey, fingerprint: Fingerprint) -> Sent {
+    let key = KeyScope::new(&caller, route, order, order.bucket(), key, fingerprint);
+    Sent { lane: Lane::Money, caller, key, bytes: 256 }
+}
+
+/// The person who calls; the route's access has seen to it that there is one.
+fn person_of(caller: &Caller) -> Result<PersonId, Fault> {
+    caller.person().map(|person| PersonId(person.id))
+}
+
+/// The reply with the entity tag of the version that its view states.
+fn tagged(reply: Reply, location: Option<&str>) -> Answer {
+    let version = reply.view.get("version").and_then(Json::as_i64);
+    let answer = reply.answer(location);
+    match version {
+        Some(version) => answer.etag(version),
+        None => answer,
+    }
+}
+
+/// The id in a stored resource.
+fn parsed<T: std::str::FromStr>(resource: &str) -> Result<T, Stop> {
+    resource.parse().map_err(|_| Stop::Broken(format!("{resource} is no id of the kind that its key stored")))
+}
+
+/// A view as JSON, where a command is shown.
+fn shown(view: &impl serde::Serialize) -> Json {
+    web::json!(view)
+}

@@ -1,0 +1,123 @@
+//! What can be read, and by whom: payments, facts, breaches, the provider's books, the comparison of both; and that tables
+//! and reads fit their database.
+
+use payments::Provider;
+use testkit::{Engine, fresh};
+use web::{Role, StatusCode};
+
+use crate::shop::{Shop, migrations, money, quick, reason, store_id};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_and_reads_fit_sqlite() {
+    fits(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_and_reads_fit_postgres() {
+    fits(Engine::Postgres).await;
+}
+
+async fn fits(engine: Engine) {
+    let (config, database) = (quick(), fresh(engine).await);
+    database.store.migrate(&migrations(&config)).await.unwrap();
+    for service in [payments::service(&config, std::sync::Arc::new(crate::providers::Nobody)), payments::sandbox(&config)] {
+        for read in service.reads {
+            database.store.prepare(read).await.unwrap();
+        }
+        for table in service.tables {
+            let mut wanted: Vec<String> = table.all().map(|column| column.name.to_owned()).collect();
+            wanted.sort();
+            let mut found = database.store.columns(table).await.unwrap();
+            found.sort();
+            assert_eq!(found, wanted, "{}", table.name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_read_what() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let (order, mark) = (shop.order(), shop.order());
+    shop.reserve(order, "tok_ok").await;
+    shop.cancel(mark).await;
+    shop.settled(order, "authorised").await;
+    shop.settled(mark, "voided").await;
+    let (here, elsewhere) = (store_id(), contracts::StoreId(shop.order().0));
+    let one = format!("/v1/admin/payments/{order}");
+    let of_mark = format!("/v1/admin/payments/{mark}");
+    let cases = [
+        (one.as_str(), vec![], StatusCode::UNAUTHORIZED),
+        (&one, vec![(Role::Customer, None)], StatusCode::FORBIDDEN),
+        (&one, vec![(Role::Picker, Some(here))], StatusCode::FORBIDDEN),
+        (&one, vec![(Role::Manager, Some(here))], StatusCode::OK),
+        (&one, vec![(Role::Manager, None)], StatusCode::OK),
+        (&one, vec![(Role::Manager, Some(elsewhere))], StatusCode::NOT_FOUND),
+        (&one, vec![(Role::Admin, None)], StatusCode::OK),
+        (&of_mark, vec![(Role::Manager, None)], StatusCode::NOT_FOUND),
+        (&of_mark, vec![(Role::Admin, None)], StatusCode::OK),
+        ("/v1/admin/payments", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/payments?state=nothing", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
+        ("/v1/admin/payments?status=voided", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
+        ("/v1/admin/payments?limit=0", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
+        ("/v1/admin/payments?after=x", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
+        ("/v1/admin/payments/milk", vec![(Role::Admin, None)], StatusCode::NOT_FOUND),
+        ("/v1/admin/sandbox/intents", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/audit/payments/facts", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/audit/payments/breaches", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/audit/payments/reconcile", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+    ];
+    for (target, grants, status) in cases {
+        let reply = shop.get(target, &grants).await;
+        assert_eq!(reply.status, status, "{target} as {grants:?}: {:?}", reason(&reply));
+    }
+    let unknown = shop.get(&format!("/v1/admin/payments/{}", shop.order()), &[(Role::Admin, None)]).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_go_page_by_page() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let mut orders = Vec::new();
+    for index in 0..17 {
+        let order = shop.order();
+        shop.reserve(order, if index % 2 == 0 { "tok_ok" } else { "tok_decline" }).await;
+        orders.push(order.to_string());
+    }
+    orders.sort();
+    let facts = shop.all_settled(17).await;
+    let named = |items: &[web::Json]| items.iter().map(|item| item["order"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(named(&facts), orders);
+    assert_eq!(facts[0]["sums"].as_object().unwrap().keys().collect::<Vec<_>>(), ["authorised", "captured", "voided"]);
+    let all = shop.list("/v1/admin/payments").await;
+    assert_eq!(named(&all).into_iter().rev().collect::<Vec<_>>(), orders, "the latest first");
+    let declined = shop.read("/v1/admin/payments?state=declined&limit=100").await;
+    assert_eq!(declined["items"].as_array().unwrap().len(), 8);
+    assert_eq!(declined["items"][0]["reason"], "card-declined");
+    assert_eq!(shop.list("/v1/admin/sandbox/intents").await.len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_only_the_provider_knows_of_is_found() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let mut strays = Vec::new();
+    for index in 0..20 {
+        let order = shop.order();
+        if index % 2 == 0 {
+            shop.reserve(order, "tok_ok").await;
+        } else {
+            shop.provider().authorise(&format!("somebody:{index}"), order, money(5), "tok_ok").await;
+            strays.push(order.to_string());
+        }
+    }
+    strays.sort();
+    shop.all_settled(10).await;
+    let found = shop.list("/v1/admin/audit/payments/reconcile").await;
+    let subjects: Vec<&str> = found.iter().map(|breach| breach["subject"].as_str().unwrap()).collect();
+    assert_eq!(subjects, strays);
+    assert!(found.iter().all(|breach| breach["rule"] == "intent-theirs-only"));
+
+    // The same key with other parameters is not the same question.
+    let reused = shop.provider().authorise("somebody:1", shop.order(), money(6), "tok_ok").await;
+    assert_eq!(reused, payments::Outcome::declined("key-reused"));
+    assert!(!shop.provider().find("never asked").await.known());
+}

@@ -1,0 +1,117 @@
+//! The stories: each starts from nothing and ends with a quiescent audit.
+//! Leaves starting and asking to `server`.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use testkit::Engine;
+
+use crate::server::{Server, swiftcart};
+
+/// How often the server is killed in the story of kills.
+const KILLS: usize = 4;
+
+fn baskets() -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn replay_and_audit(server: &Server, others: &[&Server]) {
+    let output = server.load(others, &["replay", &baskets(), "--shoppers", "8"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let (report, content) = server.audit();
+    assert!(content, "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_an_address_to_a_doorstep_on_sqlite() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start(data.path(), &[]);
+    replay_and_audit(&server, &[]);
+    assert!(server.stop().success());
+    let again = Server::start(data.path(), &[]);
+    assert!(again.orders(&again.admin_token()) > 0, "the orders are there after a restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_an_address_to_a_doorstep_on_postgresql() {
+    let database = testkit::fresh(Engine::Postgres).await;
+    let data = tempfile::tempdir().expect("a directory");
+    let refused = swiftcart().args(["serve", "--database", &database.url, "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).output();
+    let refused = refused.expect("it runs");
+    assert!(!refused.status.success() && said(&refused).contains("swiftcart migrate"), "{}", said(&refused));
+    migrate(&database.url);
+    let server = Server::start(data.path(), &["--database", &database.url]);
+    replay_and_audit(&server, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_one_postgresql() {
+    let database = testkit::fresh(Engine::Postgres).await;
+    migrate(&database.url);
+    let (here, there) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let first = Server::start(here.path(), &["--database", &database.url]);
+    let second = Server::start(there.path(), &["--database", &database.url]);
+    replay_and_audit(&first, &[&second]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_loses_nothing_on_sqlite() {
+    let data = tempfile::tempdir().expect("a directory");
+    killed(Server::start(data.path(), &[]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_loses_nothing_on_postgresql() {
+    let database = testkit::fresh(Engine::Postgres).await;
+    migrate(&database.url);
+    let data = tempfile::tempdir().expect("a directory");
+    killed(Server::start(data.path(), &["--database", &database.url]));
+}
+
+/// Replays baskets while the server is killed each time that some more orders have come in.
+fn killed(mut server: Server) {
+    let token = server.admin_token();
+    let mut load = swiftcart();
+    load.args(["load", "replay", &baskets(), "--shoppers", "2", "--url", &server.url(), "--logins"]).arg(server.logins());
+    let ended = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let output = load.output().expect("load runs");
+            ended.store(true, Ordering::Release);
+            output
+        });
+        for kill in 0..KILLS {
+            let enough = (kill + 1) * 4;
+            while server.orders(&token) < enough && !ended.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            server.kill_and_restart();
+        }
+        running.join().expect("load ends")
+    });
+    assert!(output.status.success(), "{}", said(&output));
+    let (report, content) = server.audit();
+    assert!(content, "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rush_sells_what_there_is_and_no_more() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = Server::start(data.path(), &[]);
+    for what in [&["rush", "--buyers", "100", "--units", "20"][..], &["rush", "--buyers", "60", "--units", "20", "--slot"]] {
+        let output = server.load(&[], what);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let (report, content) = server.audit();
+    assert!(content, "{report:#}");
+}
+
+fn migrate(url: &str) {
+    let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
+    assert!(output.status.success(), "{}", said(&output));
+}
