@@ -48,13 +48,6 @@ pub type Facts = BTreeMap<OrderId, Known>;
 pub struct Shop(pub Facts);
 
 impl Known {
-    /// Whether no service will do anything more for it by itself.
-    #[must_use]
-    pub fn settled(&self) -> bool {
-        let facts = [&self.order, &self.hold, &self.payment, &self.delivery];
-        facts.into_iter().flatten().all(|fact| fact.settled)
-    }
-
     /// The state of the order itself, if orders knows it.
     #[must_use]
     pub fn state(&self) -> Option<&str> {

@@ -114,3 +114,61 @@ async fn catch_up(runtime: &dyn Runtime, reader: &Reader, marks: &Pending) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tiny;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::tiny::{Asked, TestRuntime, serve};
+
+    const ORDER: &str = "0190d3c2-0000-7000-8000-000000000001";
+
+    /// A shop of one cancelled order, whose money `payment` tells by the number of the look.
+    async fn audit(payment: fn(usize) -> &'static str, quiescent: bool) -> Report {
+        let looks = AtomicUsize::new(0);
+        let fact = |state: &str| {
+            format!(r#"{{"items":[{{"order":"{ORDER}","state":"{state}","settled":true}}],"next":null}}"#)
+        };
+        let url = serve(move |asked: &Asked| {
+            assert!(asked.headers.contains("authorization: bearer t"), "{}", asked.headers);
+            let body = match asked.path.as_str() {
+                "/v1/admin/audit/payments/facts" => fact(payment(looks.fetch_add(1, Ordering::Relaxed))),
+                "/v1/admin/audit/orders/facts" => r#"{"items":[],"next":"more"}"#.to_owned(),
+                "/v1/admin/audit/orders/facts?limit=100&after=more" => fact("cancelled"),
+                "/v1/admin/audit/pending" => {
+                    r#"{"items":[{"service":"orders","timers":{"make-slots":3},"parked":0,"behind":[]}]}"#.to_owned()
+                }
+                _ => r#"{"items":[]}"#.to_owned(),
+            };
+            (200, body)
+        });
+        let options = Options { url: url.await, token: "t".to_owned(), quiescent };
+        run(Arc::new(TestRuntime::default()), options).await.expect("an audit")
+    }
+
+    #[tokio::test]
+    async fn a_breach_that_stays_is_reported() {
+        let report = audit(|_| "authorised", true).await;
+        assert_eq!(report.breaches.len(), 1, "{report}");
+        assert_eq!((report.breaches[0].rule.as_str(), report.breaches[0].subject.as_str()), ("cancelled-order-charges-nothing", ORDER));
+        assert!(!report.is_clean() && report.in_flight.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_breach_that_was_only_seen_once_is_none() {
+        let report = audit(|look| if look == 0 { "authorised" } else { "voided" }, false).await;
+        assert!(report.is_clean() && report.orders == 1, "{report}");
+    }
+
+    #[tokio::test]
+    async fn a_shop_that_refuses_is_named() {
+        let url = serve(|_: &Asked| (403, "no".to_owned())).await;
+        let options = Options { url, token: "t".to_owned(), quiescent: false };
+        let refused = run(Arc::new(TestRuntime::default()), options).await;
+        assert!(matches!(refused, Err(AuditError::Refused { status: 403, .. })), "{refused:?}");
+    }
+}

@@ -56,18 +56,42 @@ const RESTS: [Rest; 4] = [
     },
 ];
 
-/// Everything that is broken. Rules of rest are asked of orders for which no service will do more by itself; with `quiescent`
-/// of all.
+impl Rest {
+    fn of(state: &str) -> Option<&'static Self> {
+        RESTS.iter().find(|rest| rest.states.contains(&state))
+    }
+
+    /// Each machine that something is demanded of, with what is known of it.
+    fn demands<'a>(&'static self, known: &'a Known) -> impl Iterator<Item = (&'static str, Option<&'a Fact>, &'static Demand)> {
+        let all = [
+            ("hold", known.hold.as_ref(), &self.hold),
+            ("payment", known.payment.as_ref(), &self.payment),
+            ("delivery", known.delivery.as_ref(), &self.delivery),
+        ];
+        all.into_iter().filter(|(_, _, demand)| !demand.allowed.is_empty())
+    }
+
+    /// Whether the order, and every machine that something is demanded of, will do nothing more by itself.
+    fn is_settled(&'static self, known: &Known) -> bool {
+        let mut facts = self.demands(known).filter_map(|(_, fact, _)| fact).chain(&known.order);
+        facts.all(|fact| fact.settled)
+    }
+}
+
+/// Everything that is broken. Rules of rest are asked of orders for which no service concerned will do more by itself; with
+/// `quiescent` of all.
 #[must_use]
 pub fn judge(shop: &Shop, quiescent: bool) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (order, known) in &shop.0 {
         let mut found = Found { order: *order, breaches: &mut breaches };
         found.sums(known);
-        match known.state() {
-            None => found.strays(known),
-            Some(state) if quiescent || known.settled() => found.at_rest(state, known),
-            Some(_) => {}
+        let Some(state) = known.state() else {
+            found.strays(known);
+            continue;
+        };
+        if let Some(rest) = Rest::of(state).filter(|rest| quiescent || rest.is_settled(known)) {
+            found.at_rest(rest, state, known);
         }
     }
     breaches
@@ -117,21 +141,16 @@ impl Found<'_> {
         }
     }
 
-    fn at_rest(&mut self, state: &str, known: &Known) {
-        let Some(rest) = RESTS.iter().find(|rest| rest.states.contains(&state)) else { return };
-        self.demand(state, "hold", known.hold.as_ref(), &rest.hold);
-        self.demand(state, "payment", known.payment.as_ref(), &rest.payment);
-        self.demand(state, "delivery", known.delivery.as_ref(), &rest.delivery);
-        if state == "delivered" {
-            self.paid_in_full(known);
+    fn at_rest(&mut self, rest: &'static Rest, order: &str, known: &Known) {
+        for (what, fact, demand) in rest.demands(known) {
+            let state = state_of(fact);
+            if !demand.allowed.contains(&state) {
+                let allowed = demand.allowed.join(", ");
+                self.add(demand.rule, format!("the order is {order}, its {what} is {state}; expected one of {allowed}"));
+            }
         }
-    }
-
-    fn demand(&mut self, order: &str, what: &str, fact: Option<&Fact>, demand: &Demand) {
-        let state = state_of(fact);
-        if !demand.allowed.is_empty() && !demand.allowed.contains(&state) {
-            let allowed = demand.allowed.join(", ");
-            self.add(demand.rule, format!("the order is {order}, its {what} is {state}; expected one of {allowed}"));
+        if order == "delivered" {
+            self.paid_in_full(known);
         }
     }
 
@@ -251,5 +270,14 @@ mod tests {
         }
         assert!(rules(&shop, false).is_empty());
         assert_eq!(rules(&shop, true), vec!["cancelled-order-charges-nothing"]);
+    }
+
+    #[test]
+    fn a_promised_order_is_judged_while_people_are_at_its_delivery() {
+        let mut shop = shop("confirmed/expired/authorised/created");
+        for known in shop.0.values_mut() {
+            known.delivery.as_mut().expect("planted").settled = false;
+        }
+        assert_eq!(rules(&shop, false), vec!["promised-order-has-hold"]);
     }
 }

@@ -11,9 +11,9 @@ pub(crate) const SEARCH_WORDS_MAX: usize = 6;
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Buckets of the installation: a power of two of at most 1024, never changed after its birth.
+    /// The buckets of the shop, which are set for all of it.
     #[serde(skip)]
-    pub buckets: u16,
+    pub buckets: Buckets,
     /// How long names and details may be, in characters.
     pub name_chars_max: usize,
     /// How many keywords a product may have.
@@ -33,7 +33,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            buckets: Buckets::DEFAULT.count(),
+            buckets: Buckets::DEFAULT,
             name_chars_max: 200,
             keywords_max: 50,
             keyword_chars_max: 40,
@@ -50,9 +50,6 @@ impl Config {
     #[must_use]
     pub fn validate(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        if Buckets::new(self.buckets).is_none() {
-            wrong.push("catalog.buckets must be a power of two of at most 1024".to_owned());
-        }
         let counts = [
             ("name_chars_max", self.name_chars_max, 1000),
             ("keywords_max", self.keywords_max, 200),
@@ -72,12 +69,6 @@ impl Config {
         }
         wrong
     }
-
-    /// The buckets; the default if the number is none, which [`Config::validate`] reports.
-    #[must_use]
-    pub fn buckets(&self) -> Buckets {
-        Buckets::new(self.buckets).unwrap_or(Buckets::DEFAULT)
-    }
 }
 
 #[cfg(test)]
@@ -87,7 +78,7 @@ mod tests {
     #[test]
     fn the_defaults_are_sound_and_what_is_not_is_named() {
         assert_eq!(Config::default().validate(), Vec::<String>::new());
-        let wrong = Config { buckets: 3, stores_max: 0, price_minor_max: 0, ..Config::default() };
-        assert_eq!(wrong.validate().len(), 3);
+        let wrong = Config { stores_max: 0, price_minor_max: 0, ..Config::default() };
+        assert_eq!(wrong.validate().len(), 2);
     }
 }

@@ -55,7 +55,7 @@ impl Catalog {
     }
 
     fn bucket(&self, text: &str) -> Bucket {
-        self.config.buckets().of(text.as_bytes())
+        self.config.buckets.of(text.as_bytes())
     }
 }
 

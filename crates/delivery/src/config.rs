@@ -8,8 +8,9 @@ use serde::Deserialize;
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Buckets of the installation: a power of two of at most 1024, never changed after its birth.
-    pub buckets: u16,
+    /// The buckets of the shop, which are set for all of it.
+    #[serde(skip)]
+    pub buckets: Buckets,
     /// How long a courier has to accept or decline an offer.
     pub offer_ttl_ms: Millis,
     /// How long a courier who declined a delivery, or let its offer lapse, is passed over for it if anybody else is free.
@@ -31,10 +32,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            buckets: Buckets::DEFAULT.count(),
+            buckets: Buckets::DEFAULT,
             offer_ttl_ms: 30_000,
             reoffer_after_ms: 120_000,
-            dispatch_every_ms: 250,
+            dispatch_every_ms: 1000,
             dispatch_pairs_max: 64,
             offers_kept_max: 50,
             pin_tries_max: 5,
@@ -49,9 +50,6 @@ impl Config {
     #[must_use]
     pub fn validate(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        if Buckets::new(self.buckets).is_none() {
-            wrong.push(format!("delivery.buckets must be a power of two of at most {}", Buckets::MAX));
-        }
         let offers_kept_max = i64::try_from(self.offers_kept_max).unwrap_or(i64::MAX);
         let bounds = [
             ("offer_ttl_ms", self.offer_ttl_ms, 1000, 3_600_000),
@@ -70,12 +68,6 @@ impl Config {
         }
         wrong
     }
-
-    /// The buckets; the default if the number is none, which [`Config::validate`] reports.
-    #[must_use]
-    pub fn buckets(&self) -> Buckets {
-        Buckets::new(self.buckets).unwrap_or(Buckets::DEFAULT)
-    }
 }
 
 #[cfg(test)]
@@ -85,7 +77,7 @@ mod tests {
     #[test]
     fn the_defaults_are_sound_and_every_wrong_setting_is_named() {
         assert_eq!(Config::default().validate(), Vec::<String>::new());
-        let wrong = Config { buckets: 3, offer_ttl_ms: 0, pin_tries_max: 0, ..Config::default() };
-        assert_eq!(wrong.validate().len(), 3);
+        let wrong = Config { offer_ttl_ms: 0, pin_tries_max: 0, ..Config::default() };
+        assert_eq!(wrong.validate().len(), 2);
     }
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use kernel::{BoxFuture, Fault, Millis};
-use log::Wakes;
 
 use crate::handle::Handle;
 use crate::lease::Leadership;
@@ -30,7 +29,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Runs `run` whenever the service has committed events, and at the latest every `every_ms`. Each run ends by itself.
+    /// Runs `run` whenever this process has committed a change of the service, and at the latest every `every_ms`. Each run ends by itself.
     #[must_use]
     pub fn new(
         name: &'static str,
@@ -40,8 +39,8 @@ impl Job {
         Self { name, every_ms, run: Arc::new(run) }
     }
 
-    pub(crate) async fn repeat(self, handle: Handle, wakes: Wakes, leadership: Leadership, stopping: Stopping) {
-        let mut committed = wakes.of(handle.service);
+    pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership, stopping: Stopping) {
+        let mut committed = handle.watchers.any();
         while stopping.or(leadership.held()).await.is_some() {
             committed.mark_unchanged();
             let context = JobContext { handle: handle.clone(), lease_epoch: leadership.epoch() };

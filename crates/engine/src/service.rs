@@ -201,7 +201,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     };
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs {
-        spawn("job", Box::pin(job.repeat(handle.clone(), wakes.clone(), leadership.clone(), stopping.clone())));
+        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), stopping.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })

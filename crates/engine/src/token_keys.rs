@@ -3,6 +3,8 @@
 
 use contracts::identity::TokenKeyPublished;
 use kernel::Fault;
+use store::Row;
+use web::PublicKey;
 
 use crate::handle::{Handle, fault_of};
 use crate::subscription::Subscription;
@@ -23,13 +25,21 @@ impl TokenKeys {
         })
     }
 
-    /// All keys that the service of `handle` knows: name and public key in hexadecimal.
+    /// All keys that the service of `handle` knows.
     ///
     /// # Errors
-    /// `unavailable`.
-    pub async fn of(handle: &Handle) -> Result<Vec<(String, String)>, Fault> {
+    /// `unavailable`, or `internal` if a stored key is not hexadecimal.
+    pub async fn of(handle: &Handle) -> Result<Vec<PublicKey>, Fault> {
         let rows = handle.read(&TOKEN_KEYS, vec![handle.service().into()]).await?;
-        let pair = |row: &store::Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()));
-        rows.iter().map(|row| pair(row).map_err(|error: store::Error| fault_of(&error))).collect()
+        rows.iter().map(public_key).collect()
     }
+}
+
+fn public_key(row: &Row) -> Result<PublicKey, Fault> {
+    let text = |index| row.text(index).map_err(|error| fault_of(&error));
+    let (kid, key) = (text(0)?.to_owned(), text(1)?);
+    let byte = |index: usize| key.get(index..index + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..key.len()).step_by(2).map(byte).collect();
+    let bytes = bytes.ok_or_else(|| Fault::internal(format!("the token key {kid} is not hexadecimal")))?;
+    Ok(PublicKey { kid, bytes })
 }

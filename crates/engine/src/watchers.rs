@@ -4,23 +4,32 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::work::RowName;
 
-/// One signal per row that somebody waits for.
+/// One signal per row that somebody waits for, and one for any change at all.
 #[derive(Default)]
-pub(crate) struct Watchers(Mutex<HashMap<RowName, Arc<Notify>>>);
+pub(crate) struct Watchers {
+    rows: Mutex<HashMap<RowName, Arc<Notify>>>,
+    any: watch::Sender<()>,
+}
 
 impl Watchers {
     /// The signal of `row`; to miss nothing, ask for it before reading the row.
     pub(crate) fn of(&self, row: RowName) -> Arc<Notify> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(row).or_default().clone()
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).entry(row).or_default().clone()
+    }
+
+    /// Changes whenever this process commits a change of the service.
+    pub(crate) fn any(&self) -> watch::Receiver<()> {
+        self.any.subscribe()
     }
 
     /// Wakes those who wait for any of `rows`, and forgets rows that nobody waits for.
     pub(crate) fn changed(&self, rows: &[RowName]) {
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.send_replace(());
+        let mut watched = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() {
             return;
         }

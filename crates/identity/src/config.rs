@@ -10,9 +10,9 @@ use crate::domain::Throttle;
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many buckets the installation was born with; people merely spread over them.
+    /// The buckets of the shop, which are set for all of it.
     #[serde(skip)]
-    pub buckets: u16,
+    pub buckets: Buckets,
     /// How long a token lives. Who is deactivated or loses a role keeps it for as long as that.
     pub token_ttl_ms: Millis,
     /// How many passwords are hashed at the same time: each takes a core and 19 MiB for its time.
@@ -34,7 +34,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            buckets: Buckets::DEFAULT.count(),
+            buckets: Buckets::DEFAULT,
             token_ttl_ms: web::TOKEN_TTL_MS,
             hashes_max: 2,
             hashes_waiting_max: 64,
@@ -57,7 +57,6 @@ impl Config {
                 wrong.push(format!("identity.{rule}"));
             }
         };
-        check(Buckets::new(self.buckets).is_some(), "buckets must be a power of two of at most 1024");
         check((60_000..=86_400_000).contains(&self.token_ttl_ms), "token_ttl_ms must be from 60000 to 86400000");
         check((1..=64).contains(&self.hashes_max), "hashes_max must be from 1 to 64");
         check(self.hashes_waiting_max <= 1024, "hashes_waiting_max must be at most 1024");
@@ -73,10 +72,6 @@ impl Config {
         );
         check((1000..=3_600_000).contains(&self.attempts_swept_every_ms), "attempts_swept_every_ms must be from 1000 to 3600000");
         wrong
-    }
-
-    pub(crate) fn buckets(&self) -> Buckets {
-        Buckets::new(self.buckets).unwrap_or(Buckets::DEFAULT)
     }
 
     pub(crate) fn throttle(&self) -> Throttle {
@@ -97,7 +92,6 @@ mod tests {
     fn the_defaults_hold_and_every_wrong_setting_is_named() {
         assert_eq!(Config::default().validate(), Vec::<String>::new());
         let wrong = Config {
-            buckets: 3,
             token_ttl_ms: 0,
             hashes_max: 0,
             hashes_waiting_max: 1025,

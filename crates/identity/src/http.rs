@@ -145,7 +145,7 @@ async fn post_sign_up(
     // The address is part of the target, since nobody is yet known by whom keys could be told apart.
     let target = newcomer.email.digest();
     let key = KeyScope::new(&caller, "POST /v1/sign-up", target, bucket_of(&identity, &newcomer.email), &key, fingerprint);
-    let buckets = identity.config.buckets();
+    let buckets = identity.config.buckets;
     let decide = move |work: &mut Work<'_>| sign_up(work, buckets, &newcomer);
     let show = |_: &mut Work<'_>, id: &str| Ok(json!({ "id": id }));
     let reply = identity.handle.command(command(&caller, key, decide, show)).await?;
@@ -182,7 +182,7 @@ async fn post_person(
     let newcomer = hashed(&identity, email, profile, password).await?;
     let bucket = bucket_of(&identity, &newcomer.email);
     let key = KeyScope::new(&caller, "POST /v1/admin/people", "", bucket, &key, fingerprint);
-    let buckets = identity.config.buckets();
+    let buckets = identity.config.buckets;
     let decide = move |work: &mut Work<'_>| add_person(work, buckets, &newcomer);
     let reply = identity.handle.command(command(&caller, key, decide, show_person)).await?;
     let location = format!("{PEOPLE}/{}", reply.resource);
@@ -248,7 +248,7 @@ fn fingerprint(path: &str, without_password: &Json) -> Fingerprint {
 
 /// Where the key of somebody who has no id yet is kept.
 fn bucket_of(identity: &Identity, email: &Email) -> Bucket {
-    identity.config.buckets().of(email.as_str().as_bytes())
+    identity.config.buckets.of(email.as_str().as_bytes())
 }
 
 fn grants_of(given: Vec<GivenGrant>) -> Vec<Grant> {

@@ -23,6 +23,12 @@ impl fmt::Display for Bucket {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Buckets(u16);
 
+impl Default for Buckets {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Buckets {
     /// The largest number of buckets; the ten bits kept for a bucket in an id.
     pub const MAX: u16 = 1024;

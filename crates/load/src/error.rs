@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use contracts::OrderId;
 use kernel::Millis;
 
 /// Why a load cannot go on.
@@ -58,6 +59,16 @@ pub enum LoadError {
         what: String,
         /// What is wrong with it.
         source: serde_json::Error,
+    },
+    /// Nothing happens with an order that has not ended.
+    #[error("order {order} is {state} and nothing has happened with it for {after_ms} ms")]
+    Stuck {
+        /// Which.
+        order: OrderId,
+        /// Where it is.
+        state: String,
+        /// For how long.
+        after_ms: Millis,
     },
     /// A task ended without a word, which is a defect of the load.
     #[error("a task of the load broke off: {0}")]

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use contracts::StoreId;
 use kernel::{Millis, Runtime};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use crate::city::{PAGE_LIMIT, Page};
 use crate::client::{Ask, Client, Reply};
 use crate::error::LoadError;
 
@@ -101,6 +103,18 @@ impl Session {
         }
         self.forget(&token).await;
         self.client.send(&ask.clone().bearer(&self.token().await?)).await
+    }
+
+    /// Every item of a list.
+    pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, LoadError> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page: Page<T> = self.send(&Ask::get(format!("{path}?limit={PAGE_LIMIT}{after}"))).await?.expect()?;
+            items.extend(page.items);
+            let Some(next) = page.next else { return Ok(items) };
+            after = format!("&after={next}");
+        }
     }
 
     async fn forget(&self, old: &str) {

@@ -86,24 +86,24 @@ pub(crate) async fn together<T: Send + 'static>(
 pub(crate) struct Started<T> {
     name: &'static str,
     count: usize,
-    results: mpsc::UnboundedReceiver<T>,
+    results: mpsc::Receiver<T>,
 }
 
-/// Starts `tasks`; as many results as tasks come, so the channel needs no bound.
+/// Starts `tasks`.
 pub(crate) fn start<T: Send + 'static>(
     runtime: &dyn Runtime,
     name: &'static str,
     tasks: Vec<BoxFuture<'static, T>>,
 ) -> Started<T> {
-    let (send, results) = mpsc::unbounded_channel();
     let count = tasks.len();
+    let (send, results) = mpsc::channel(count.max(1));
     for task in tasks {
         let send = send.clone();
         runtime.spawn(
             name,
             Box::pin(async move {
                 // Nobody receives only if the whole run was dropped.
-                let _ = send.send(task.await);
+                let _ = send.send(task.await).await;
             }),
         );
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How often it is looked whether something is to be sent.
+    /// How often it is looked whether something is due again; what was just written is sent at once.
     pub look_ms: Millis,
     /// How many messages are taken up, and their outcomes written, in one go.
     pub batch_max: usize,

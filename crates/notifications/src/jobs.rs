@@ -5,6 +5,7 @@
 pub(crate) mod mailer;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use engine::{Handle, Job, Lane};
@@ -73,7 +74,8 @@ async fn try_once(handle: Handle, mailer: Arc<dyn Mailer>, message: Message, tim
     let (id, attempt) = (message.id, message.tries + 1);
     let Message { recipient, subject, text, .. } = message;
     let failed = |cause: &str| Outcome::Failed { again: true, cause: cause.to_owned() };
-    let sending = AssertUnwindSafe(mailer.send(Mail { id, recipient, subject, text })).catch_unwind();
+    let mail = Mail { id, recipient, subject, text };
+    let sending = pin!(AssertUnwindSafe(async { mailer.send(mail).await }).catch_unwind());
     let outcome = match select(sending, handle.runtime().sleep(timeout_ms)).await {
         Either::Left((answered, _)) => answered.unwrap_or_else(|_| failed("the mailer panicked")),
         Either::Right(_) => failed("the mailer did not answer in time"),

@@ -97,7 +97,7 @@ async fn make_cart(State(orders): State<Orders>, caller: Caller, key: Idempotenc
     let chosen = reaching.iter().find(|reach| wanted.store.is_none_or(|store| store == reach.store.id));
     let store = chosen.ok_or_else(service::out_of_zone)?.store.id;
     // By customer, so that their carts share a place; a guest's place comes from the key, so that a repeat finds it.
-    let buckets = orders.config.buckets();
+    let buckets = orders.config.buckets;
     let bucket = owner.map_or_else(|| buckets.of(key.as_str().as_bytes()), |owner| buckets.of(owner.0.as_bytes()));
     let scope = KeyScope::new(&caller, "POST /v1/carts", "", bucket, &key, body.fingerprint);
     let make = MakeCart { owner, store, address: wanted.address, lines: wanted.lines, bucket };

@@ -5,11 +5,11 @@
 pub(crate) mod provider;
 pub(crate) mod sandbox;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::{Handle, Job, JobContext, Lane};
+use engine::{Handle, Job, JobContext, Lane, Work};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use kernel::{Fault, Millis, TraceContext};
@@ -62,15 +62,12 @@ impl Worker {
         let keys: Vec<TaskKey> = taken.iter().map(|taken| taken.key.clone()).collect();
         let rules = self.rules;
         let trace = TraceContext::start(&mut handle.runtime().draw());
-        let take_up = move |work: &mut engine::Work<'_>| service::take_up(work, &keys, lease_epoch, rules);
+        let take_up = move |work: &mut Work<'_>| service::take_up(work, &keys, lease_epoch, rules);
         let questions = handle.decide(Lane::Money, &trace, take_up).await?;
         for question in questions {
             let Some(taken) = taken.iter().find(|taken| taken.concerns(&question)).cloned() else { continue };
             let (worker, handle) = (self.clone(), handle.clone());
-            let call = async move {
-                worker.call(&handle, question, lease_epoch).await;
-                drop(taken);
-            };
+            let call = async move { worker.call(&handle, question, lease_epoch, &taken).await };
             context.handle.runtime().spawn("provider-call", Box::pin(call));
         }
         Ok(())
@@ -78,18 +75,20 @@ impl Worker {
 
     /// Due tasks that are not under way, as many as there is room for; from now on they are.
     async fn due(&self, handle: &Handle) -> Result<Vec<Arc<Taken>>, Fault> {
-        let limit = i64::try_from(self.calls_max).unwrap_or(i64::MAX);
+        // Those under way are due too and may come first.
+        let limit = i64::try_from(self.calls_max + self.under_way.count()).unwrap_or(i64::MAX);
         let rows = handle.read(&TASKS_DUE, vec![handle.runtime().now().into(), limit.into()]).await?;
         let keys: Result<Vec<TaskKey>, store::Error> = rows.iter().map(task_key).collect();
         let keys = keys.map_err(|error| Fault::internal(error.to_string()))?;
         Ok(self.under_way.take(keys, self.calls_max))
     }
 
-    async fn call(&self, handle: &Handle, question: Question, lease_epoch: i64) {
+    async fn call(&self, handle: &Handle, question: Question, lease_epoch: i64, taken: &Taken) {
         let outcome = self.ask(handle, &question).await;
+        taken.answered();
         report(&question, &outcome);
         let (trace, backoff) = (question.trace.clone(), self.backoff);
-        let answer = move |work: &mut engine::Work<'_>| service::answer(work, &question, lease_epoch, &outcome, backoff);
+        let answer = move |work: &mut Work<'_>| service::answer(work, &question, lease_epoch, &outcome, backoff);
         if let Err(fault) = handle.decide(Lane::Money, &trace, answer).await {
             tracing::warn!(%fault, "an answer of the provider was not kept; it will be asked again");
         }
@@ -140,21 +139,35 @@ fn report(question: &Question, outcome: &Outcome) {
     }
 }
 
-/// Tasks whose calls this process has under way.
+/// Tasks that this process has under way.
 #[derive(Clone, Default)]
-struct UnderWay(Arc<Mutex<BTreeSet<TaskKey>>>);
+struct UnderWay(Arc<Mutex<BTreeMap<TaskKey, Phase>>>);
+
+/// How far a task under way is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The provider is asked.
+    Asking,
+    /// It has answered, which is still to be committed: that takes no room from other calls.
+    Answered,
+}
 
 impl UnderWay {
     /// Those of `keys` that are not under way, as many as there is room for under `calls_max`.
     fn take(&self, keys: Vec<TaskKey>, calls_max: usize) -> Vec<Arc<Taken>> {
         let mut under_way = self.lock();
-        let room = calls_max.saturating_sub(under_way.len());
-        let free: Vec<TaskKey> = keys.into_iter().filter(|key| !under_way.contains(key)).take(room).collect();
-        under_way.extend(free.iter().cloned());
+        let asking = under_way.values().filter(|phase| **phase == Phase::Asking).count();
+        let room = calls_max.saturating_sub(asking);
+        let free: Vec<TaskKey> = keys.into_iter().filter(|key| !under_way.contains_key(key)).take(room).collect();
+        under_way.extend(free.iter().map(|key| (key.clone(), Phase::Asking)));
         free.into_iter().map(|key| Arc::new(Taken { key, under_way: self.clone() })).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<TaskKey>> {
+    fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskKey, Phase>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,6 +181,10 @@ struct Taken {
 impl Taken {
     fn concerns(&self, question: &Question) -> bool {
         self.key.0 == question.order && self.key.1 == question.operation.as_str()
+    }
+
+    fn answered(&self) {
+        self.under_way.lock().insert(self.key.clone(), Phase::Answered);
     }
 }
 

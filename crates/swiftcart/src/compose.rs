@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use engine::{Running, TokenKeys, TokioRuntime};
+use engine::{Handle, Running, TokenKeys, TokioRuntime};
 use kernel::{BoxFuture, Millis, Runtime};
 use log::Wakes;
-use store::Store;
+use payments::SandboxProvider;
+use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, PublicKey, Router, Seal};
+use web::{Door, Keyring, Limits, RouteInfo, Router, Routes, Seal};
 
-use crate::admin;
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
-use crate::tables::migrations;
+use crate::{admin, tables};
 
 /// How often the keys that verify tokens are looked for again.
 const KEYRING_REFRESH_MS: Millis = 1000;
@@ -26,6 +26,8 @@ const RETRY_AFTER_MS: Millis = 1000;
 pub(crate) struct Shop {
     /// Its routes behind the door.
     pub(crate) router: Router,
+    /// What these routes are, and for whom.
+    pub(crate) routes: Vec<RouteInfo>,
     /// The port to the world.
     pub(crate) runtime: Arc<dyn Runtime>,
     /// The door of identity, to make the first admin.
@@ -40,63 +42,93 @@ pub(crate) struct Shop {
 }
 
 /// Opens the database that the settings name. An embedded one is brought up to date; PostgreSQL must be already.
-pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<(Store, Option<DataDir>)> {
-    let all = migrations(settings);
+async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Result<(Store, Option<DataDir>)> {
     if settings.server.database.is_empty() {
         let data = DataDir::take(&settings.server.data)?;
         let store = Store::sqlite(&data.database()).context("the embedded database cannot be opened")?;
-        store.migrate(&all).await.context("the embedded database cannot be brought up to date")?;
+        store.migrate(migrations).await.context("the embedded database cannot be brought up to date")?;
         return Ok((store, Some(data)));
     }
     let store = Store::postgres(&settings.server.database, settings.server.database_connections).await?;
-    let pending = store.pending(&all).await?;
+    let pending = store.pending(migrations).await?;
     if let Some(first) = pending.first() {
-        bail!("the database lacks {} migrations, the first being {} {} of {}; run `swiftcart migrate`", pending.len(), first.number, first.name, first.service);
+        let (count, number, name, service) = (pending.len(), first.number, &first.name, &first.service);
+        bail!("the database lacks {count} migrations, the first being {number} {name} of {service}; run `swiftcart migrate`");
     }
     Ok((store, None))
 }
 
 /// Starts every service and gathers their routes.
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
-    let (store, data) = open_store(settings).await?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
+    let provider = Arc::new(SandboxProvider::unconnected(&settings.payments));
+    let services = tables::services(settings, &provider);
+    let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
-    let start = |service| engine::start(service, &shared);
-
-    let identity = Arc::new(start(identity::service(&settings.identity)).await?);
-    let delivery = Arc::new(start(delivery::service(&settings.delivery)).await?);
-    let catalog = Arc::new(start(catalog::service(&settings.catalog)).await?);
-    let inventory = Arc::new(start(inventory::service(&settings.inventory)).await?);
-    let sandbox = Arc::new(start(payments::sandbox(&settings.payments)).await?);
-    let provider = Arc::new(payments::SandboxProvider::new(sandbox.handle.clone(), &settings.payments));
-    let payments = Arc::new(start(payments::service(&settings.payments, provider)).await?);
-    let notifications = Arc::new(start(notifications::service(&settings.notifications, Arc::new(notifications::Journal))).await?);
-    let orders = Arc::new(start(orders::service(&settings.orders)).await?);
+    let mut running = Vec::new();
+    for service in services {
+        running.push(Arc::new(engine::start(service, &shared).await?));
+    }
+    let handle = |name: &str| running.iter().map(|running| &running.handle).find(|handle| handle.service() == name).cloned();
+    let doors = Doors::new(handle).context("a service is missing")?;
+    provider.connect(doors.sandbox.clone());
 
     let keyring = Keyring::new();
-    keyring.insert(&identity::ensure_signing_key(&identity.handle).await?)?;
-    let seal = orders::ensure_seal(&orders.handle).await?;
+    keyring.insert(&identity::ensure_signing_key(&doors.identity).await?);
+    let seal = orders::ensure_seal(&doors.orders).await?;
     let (alive, ended) = watch::channel(());
-    runtime.spawn("keyring", refresh(keyring.clone(), orders.handle.clone(), ended));
+    runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
 
-    let running = vec![identity.clone(), delivery.clone(), catalog.clone(), inventory.clone(), sandbox.clone(), payments.clone(), notifications.clone(), orders.clone()];
-    let routes = identity::routes(identity.handle.clone(), &settings.identity)
-        .merge(delivery::routes(delivery.handle.clone(), &settings.delivery))
-        .merge(catalog::routes(catalog.handle.clone(), &settings.catalog))
-        .merge(inventory::routes(inventory.handle.clone(), &settings.inventory))
-        .merge(payments::routes(payments.handle.clone(), &settings.payments))
-        .merge(payments::sandbox_routes(sandbox.handle.clone()))
-        .merge(notifications::routes(notifications.handle.clone(), &settings.notifications))
-        .merge(orders::routes(orders.handle.clone(), &settings.orders, seal.clone()))
-        .merge(admin::routes(running.clone()));
+    let identity = doors.identity.clone();
+    let routes = doors.routes(settings, seal.clone()).merge(admin::routes(running.clone()));
     let limits = Limits {
         requests_max: settings.server.requests_max,
         waits_max: settings.server.waits_max,
         deadline_ms: settings.server.deadline_ms,
         retry_after_ms: RETRY_AFTER_MS,
     };
+    let list = routes.list();
     let router = Door::new(runtime.clone(), keyring, limits).open(routes);
-    Ok(Shop { router, runtime, identity: identity.handle.clone(), seal, running, alive, _data: data })
+    Ok(Shop { router, routes: list, runtime, identity, seal, running, alive, _data: data })
+}
+
+/// The doors of all services.
+struct Doors {
+    identity: Handle,
+    delivery: Handle,
+    catalog: Handle,
+    inventory: Handle,
+    orders: Handle,
+    payments: Handle,
+    notifications: Handle,
+    sandbox: Handle,
+}
+
+impl Doors {
+    fn new(handle: impl Fn(&str) -> Option<Handle>) -> Option<Self> {
+        Some(Self {
+            identity: handle("identity")?,
+            delivery: handle("delivery")?,
+            catalog: handle("catalog")?,
+            inventory: handle("inventory")?,
+            orders: handle("orders")?,
+            payments: handle("payments")?,
+            notifications: handle("notifications")?,
+            sandbox: handle("sandbox")?,
+        })
+    }
+
+    fn routes(self, settings: &Settings, seal: Seal) -> Routes {
+        identity::routes(self.identity, &settings.identity)
+            .merge(delivery::routes(self.delivery, &settings.delivery))
+            .merge(catalog::routes(self.catalog, &settings.catalog))
+            .merge(inventory::routes(self.inventory, &settings.inventory))
+            .merge(orders::routes(self.orders, &settings.orders, seal))
+            .merge(payments::routes(self.payments.clone(), &settings.payments))
+            .merge(payments::reconcile_routes(self.payments, self.sandbox.clone()))
+            .merge(payments::sandbox_routes(self.sandbox))
+            .merge(notifications::routes(self.notifications, &settings.notifications))
+    }
 }
 
 impl Shop {
@@ -115,7 +147,7 @@ fn refresh(keyring: Keyring, orders: engine::Handle, mut ended: watch::Receiver<
     Box::pin(async move {
         loop {
             match TokenKeys::of(&orders).await {
-                Ok(keys) => keys.into_iter().for_each(|(kid, key)| learn(&keyring, kid, &key)),
+                Ok(keys) => keys.iter().for_each(|key| keyring.insert(key)),
                 Err(fault) => tracing::warn!(%fault, "token keys not refreshed"),
             }
             let again = orders.runtime().sleep(KEYRING_REFRESH_MS);
@@ -125,11 +157,4 @@ fn refresh(keyring: Keyring, orders: engine::Handle, mut ended: watch::Receiver<
             }
         }
     })
-}
-
-fn learn(keyring: &Keyring, kid: String, public_key: &str) {
-    let Some(bytes) = identity::key_bytes(public_key) else { return tracing::error!(kid, "a token key is not hexadecimal") };
-    if let Err(fault) = keyring.insert(&PublicKey { kid, bytes }) {
-        tracing::error!(%fault, "a token key cannot be used");
-    }
 }

@@ -3,12 +3,11 @@
 //! Leaves the rules to the services: what they refuse is not made.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use kernel::{Fault, Millis, Runtime};
+use kernel::{Millis, Runtime};
 use serde::Deserialize;
 use web::{Call, Json, Method, Reply, Router, Seal, StatusCode, json};
 
@@ -120,7 +119,7 @@ pub(crate) async fn make(router: &Router, runtime: &Arc<dyn Runtime>, identity: 
     let password = |email: &str| password_of(seal, email);
     let admin = people.staff.iter().find(|staff| staff.roles.iter().any(|role| role.role == "admin")).context("the sample has no admin")?;
     let admin = Login { name: admin.name.clone(), email: admin.email.clone(), password: password(&admin.email), roles: vec![Role { role: "admin".to_owned(), store: None }] };
-    identity::ensure_admin(identity, &admin.name, &admin.email, &admin.password).await?;
+    identity::ensure_admin(identity, &admin.name, &admin.email, identity::Secret::new(&*admin.password)).await?;
     let Some(token) = sign_in(router, &admin).await? else { return Ok(None) };
     let maker = Maker { router: router.clone(), runtime: runtime.clone(), token };
     let stores = maker.make_stores().await?;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use kernel::Millis;
+use kernel::{Buckets, Millis};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -26,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) data: PathBuf,
     pub(crate) database: String,
     pub(crate) database_connections: usize,
+    pub(crate) buckets: u16,
     pub(crate) requests_max: usize,
     pub(crate) waits_max: usize,
     pub(crate) connections_max: usize,
@@ -91,7 +92,7 @@ impl Settings {
             bail!("the settings are wrong:\n  {}", wrong.join("\n  "));
         }
         let missing = "a section without faults has a value";
-        Ok(Self {
+        let mut settings = Self {
             server: server.context(missing)?,
             identity: identity.context(missing)?,
             catalog: catalog.context(missing)?,
@@ -100,7 +101,18 @@ impl Settings {
             payments: payments.context(missing)?,
             delivery: delivery.context(missing)?,
             notifications: notifications.context(missing)?,
-        })
+        };
+        // One number of the shop, which every service that makes ids needs.
+        for buckets in [&mut settings.identity.buckets, &mut settings.catalog.buckets, &mut settings.orders.buckets, &mut settings.delivery.buckets] {
+            *buckets = Buckets::new(settings.server.buckets).unwrap_or_default();
+        }
+        Ok(settings)
+    }
+
+    /// The settings of a shop that sets nothing.
+    #[cfg(test)]
+    pub(crate) fn defaults() -> anyhow::Result<Self> {
+        Self::layered(None, Vec::new())
     }
 }
 
@@ -118,6 +130,9 @@ impl Server {
         }
         for (name, _) in [("deadline_ms", self.deadline_ms), ("drain_ms", self.drain_ms)].iter().filter(|(_, value)| !(100..=600_000).contains(value)) {
             wrong.push(format!("server.{name} must be from 100 to 600000"));
+        }
+        if Buckets::new(self.buckets).is_none() {
+            wrong.push(format!("server.buckets must be a power of two of at most {}", Buckets::MAX));
         }
         if !self.database.is_empty() && !self.database.starts_with("postgres://") && !self.database.starts_with("postgresql://") {
             wrong.push("server.database must begin with postgres:// or be empty for the embedded database".to_owned());
@@ -203,10 +218,10 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_told_at_once() {
-        let file: Table = "colour = 1\n[server]\nlisten = 5\nport = 80\n[orders]\nbuckets = 3".parse().unwrap();
+        let file: Table = "colour = 1\n[server]\nlisten = 5\nport = 80\n[payments]\ncalls_max = 0".parse().unwrap();
         let environment = vec![("orders.quote_ttl_ms".to_owned(), "soon".to_owned()), ("shop.name".to_owned(), "x".to_owned())];
         let told = Settings::layered(Some(file), environment).unwrap_err().to_string();
-        for part in ["colour is not a setting", "server.listen must be", "server.port is not", "orders.buckets must", "orders.quote_ttl_ms must", "SWIFTCART__SHOP__NAME is not"] {
+        for part in ["colour is not a setting", "server.listen must be", "server.port is not", "payments.calls_max must", "orders.quote_ttl_ms must", "SWIFTCART__SHOP__NAME is not"] {
             assert!(told.contains(part), "{part} in {told}");
         }
     }

@@ -1,27 +1,118 @@
-//! Every migration, table and read of the program, for whoever brings a database up to date and for the tests that hold
-//! all of them against both engines. Leaves each to its service.
+//! Every service of the program as data, in the order in which they are started: its migrations for whoever brings a
+//! database up to date, its tables and reads for the tests that hold all of them against both engines.
+//! Leaves each to its service.
 
+use std::sync::Arc;
+
+use engine::Service;
+use notifications::Journal;
+use payments::SandboxProvider;
 use store::Migration;
-#[cfg(test)]
-use store::{Read, Table};
 
 use crate::settings::Settings;
 
-/// The migrations of the platform and of all services, in the order in which they are applied.
-pub(crate) fn migrations(settings: &Settings) -> Vec<Migration> {
-    let services = services(settings);
-    let platform = [store::PLATFORM, engine::MIGRATIONS];
-    platform.into_iter().chain(services.iter().map(|service| service.migrations)).flatten().copied().collect()
-}
-
-/// All services as data, with ports that nothing calls before they are started.
-pub(crate) fn services(settings: &Settings) -> Vec<engine::Service> {
+/// All services. `provider` moves the money; the sandbox's books are the last one's.
+pub(crate) fn services(settings: &Settings, provider: &Arc<SandboxProvider>) -> Vec<Service> {
     vec![
         identity::service(&settings.identity),
         delivery::service(&settings.delivery),
         catalog::service(&settings.catalog),
         inventory::service(&settings.inventory),
         orders::service(&settings.orders),
+        payments::service(&settings.payments, provider.clone()),
+        notifications::service(&settings.notifications, Arc::new(Journal)),
         payments::sandbox(&settings.payments),
     ]
+}
+
+/// The migrations of the platform and of `services`, in the order in which they are applied.
+pub(crate) fn migrations(services: &[Service]) -> Vec<Migration> {
+    let platform = [store::PLATFORM, engine::MIGRATIONS];
+    platform.into_iter().chain(services.iter().map(|service| service.migrations)).flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use store::{Kind, Read, Table};
+    use testkit::Engine;
+
+    use super::*;
+
+    fn all() -> Vec<Service> {
+        let settings = Settings::defaults().expect("the defaults are right");
+        services(&settings, &Arc::new(SandboxProvider::unconnected(&settings.payments)))
+    }
+
+    async fn migrated(engine: Engine) -> testkit::TestStore {
+        let database = testkit::fresh(engine).await;
+        database.store.migrate(&migrations(&all())).await.expect("a fresh database takes all migrations");
+        database
+    }
+
+    fn reads() -> Vec<&'static Read> {
+        let platform = store::READS.iter().chain(engine::READS).copied();
+        platform.chain(all().iter().flat_map(|service| service.reads.iter().copied())).collect()
+    }
+
+    fn tables() -> Vec<&'static Table> {
+        engine::TABLES.iter().copied().chain(all().iter().flat_map(|service| service.tables.iter().copied())).collect()
+    }
+
+    #[tokio::test]
+    async fn every_read_is_prepared_on_both_engines() {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let database = migrated(engine).await;
+            for read in reads() {
+                if let Err(error) = database.store.prepare(read).await {
+                    panic!("{} on {engine:?}: {error}", read.name);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_table_has_its_columns_on_both_engines() {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let database = migrated(engine).await;
+            for table in tables() {
+                let found: BTreeSet<String> = database.store.columns(table).await.expect("columns").into_iter().collect();
+                let stated: BTreeSet<String> = table.all().map(|column| column.name.to_owned()).collect();
+                assert_eq!(found, stated, "{} on {engine:?}", table.name);
+                assert!(table.all().all(|column| column.kind != Kind::Texts), "{}: a column cannot be a list", table.name);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_row_can_be_asked_for_by_its_key_on_both_engines() {
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let database = migrated(engine).await;
+            for table in tables() {
+                let key = table.key.iter().map(|column| nothing(column.kind)).collect();
+                let found = database.store.load(table, vec![key]).await.unwrap_or_else(|error| panic!("{}: {error}", table.name));
+                assert!(found.is_empty());
+            }
+        }
+    }
+
+    fn nothing(kind: Kind) -> store::Value {
+        match kind {
+            Kind::Int => 0.into(),
+            Kind::Text | Kind::Texts => "".into(),
+            Kind::Blob => Vec::new().into(),
+            Kind::Id => kernel::Id::from_bytes([0; 16]).into(),
+        }
+    }
+
+    #[test]
+    fn names_of_reads_tables_and_services_are_unique() {
+        let reads: Vec<&str> = reads().iter().map(|read| read.name).collect();
+        let tables: Vec<&str> = tables().iter().map(|table| table.name).collect();
+        let services: Vec<&str> = all().iter().map(|service| service.name).collect();
+        for names in [reads, tables, services] {
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        }
+    }
 }

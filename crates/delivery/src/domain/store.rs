@@ -154,7 +154,7 @@ fn check_day(day: &str, spans: &[(String, String)]) -> Result<(), Fault> {
     let mut closed_at = 0;
     for (index, (opens, closes)) in spans.iter().enumerate() {
         let minutes = |end: usize, text: &str| {
-            let detail = "expected a time of day as 07:00";
+            let detail = "expected a time of day from 00:00 to 24:00, as 07:00";
             minutes_of(text).ok_or_else(|| Fault::invalid_field(format!("{field}/{index}/{end}"), detail))
         };
         let (from, to) = (minutes(0, opens)?, minutes(1, closes)?);
@@ -166,12 +166,12 @@ fn check_day(day: &str, spans: &[(String, String)]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Minutes since midnight of `HH:MM`.
+/// Minutes since midnight of `HH:MM`, up to `24:00`, at which a day may end.
 fn minutes_of(text: &str) -> Option<i64> {
     let digits = |part: &str| (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?;
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (i64, i64) = (digits(hours)?, digits(minutes)?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    (minutes < 60).then_some(hours * 60 + minutes).filter(|minute| *minute <= DAY_MINUTES)
 }
 
 fn check_zone(zone: &[(f64, f64)]) -> Result<(), Fault> {
@@ -320,7 +320,7 @@ pub(crate) mod tests {
         check(|plan| plan.lon = f64::NAN, Some("/lon"));
         check(|plan| plan.time_zone = "America/Atlanta".into(), Some("/time_zone"));
         check(|plan| plan.hours = Hours::Always(false), Some("/hours/always"));
-        check(|plan| plan.hours = weekly(&[("mon", &[("07:00", "12:00"), ("12:00", "23:59")])]), None);
+        check(|plan| plan.hours = weekly(&[("mon", &[("07:00", "12:00"), ("12:00", "24:00")])]), None);
         check(|plan| plan.hours = weekly(&[]), Some("/hours/weekly"));
         check(|plan| plan.hours = weekly(&[("monday", &[])]), Some("/hours/weekly/monday"));
         check(|plan| plan.hours = weekly(&[("mon", &[("7:00", "23:00")])]), Some("/hours/weekly/mon/0/0"));

@@ -70,7 +70,7 @@ impl<'a> StoreView<'a> {
 }
 
 async fn create(State(app): State<App>, caller: Caller, key: IdempotencyKey, body: Body<StorePlan>) -> Result<Answer, Fault> {
-    let (plan, buckets) = (body.value.checked()?, app.config.buckets());
+    let (plan, buckets) = (body.value.checked()?, app.config.buckets);
     let bucket = buckets.of(key.as_str().as_bytes());
     let scope = KeyScope::new(&caller, CREATE, "stores", bucket, &key, body.fingerprint);
     let sent = Sent { lane: Lane::Rest, caller, key: scope, bytes: body.canonical.len() };

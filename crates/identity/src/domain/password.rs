@@ -78,7 +78,7 @@ const BAD: [&str; 48] = [
     "swiftcart1",
 ];
 
-/// A password as somebody typed it. It has no way to text but [`Secret::expose`], and its debug form hides it.
+/// A password as somebody typed it. Its debug form hides it, and it has no other form outside this file.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

@@ -78,16 +78,18 @@ async fn two_processes_never_add_up_what_people_counted() {
     let slot = shop.slot(store.id).await;
     assert_eq!(shop.put(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
     let (running, other) = shop.another().await;
-    for round in 0..20 {
+    for round in 0..20_u8 {
+        // Each time other numbers, so that each of the two is a change.
+        let words = [500, 700].map(|word| word + i64::from(round));
         // The clock must differ between two words of people for the second to be one.
         shop.advance(1);
-        shop.request(vec![request(store.id, order(round), &[("HOT", 1)], slot)]).await;
+        shop.request(vec![request(store.id, order(round.into()), &[("HOT", 1)], slot)]).await;
         let count = |on_hand: i64| shop.put_call(&stock_path(store.id, "HOT"), &json!({ "on_hand": on_hand }));
-        let (here, there) = tokio::join!(shop.send(count(500)), count(700).send(&other));
+        let (here, there) = tokio::join!(shop.send(count(words[0])), count(words[1]).send(&other));
         assert_eq!((here.status.as_u16(), there.unwrap().status.as_u16()), (200, 200));
         shop.settle().await;
         let (available, held) = shop.level(store.id, "HOT").await;
-        assert!([500, 700].contains(&(available + held)), "{available} available, {held} held");
+        assert!(words.contains(&(available + held)), "{available} available, {held} held");
         shop.sound().await;
     }
     running.shut_down().await;

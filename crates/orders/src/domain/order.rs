@@ -321,7 +321,7 @@ impl Order {
                 said.push(Said::PaymentFailed(OrderPaymentFailed { order, detail: reason.clone() }));
                 self.enter(State::PaymentFailed, by, now);
             }
-            (State::Authorised, Hold::Committed, _) => {
+            (State::Authorised, Hold::Committed, Payment::Authorised) => {
                 let (contact, address, slot) = (self.contact.clone(), self.address.clone(), self.slot);
                 said.push(Said::Confirmed(OrderConfirmed { order, store, contact, address, slot }));
                 self.enter(State::Confirmed, by, now);

@@ -1,6 +1,8 @@
 //! The built-in provider: carries questions to the service that keeps its books, as one would over a network.
 //! Leaves the books and their rules to that service.
 
+use std::sync::{Arc, OnceLock};
+
 use contracts::OrderId;
 use engine::{Handle, Lane, Stop, Work};
 use kernel::{BoxFuture, Millis, Money, TraceContext};
@@ -19,7 +21,8 @@ use crate::store::sandbox::StoredDemand;
 /// `unknown-token`.
 #[derive(Clone)]
 pub struct SandboxProvider {
-    handle: Handle,
+    /// Set once the books are open; until then whatever is asked stays unknown and is asked again.
+    handle: Arc<OnceLock<Handle>>,
     slow_ms: Millis,
 }
 
@@ -27,18 +30,33 @@ impl SandboxProvider {
     /// The provider whose books are kept behind `handle`.
     #[must_use]
     pub fn new(handle: Handle, config: &Config) -> Self {
-        Self { handle, slow_ms: config.sandbox.slow_ms }
+        let provider = Self::unconnected(config);
+        provider.connect(handle);
+        provider
+    }
+
+    /// The provider before its books are open, so that all services can be made before any is started.
+    #[must_use]
+    pub fn unconnected(config: &Config) -> Self {
+        Self { handle: Arc::default(), slow_ms: config.sandbox.slow_ms }
+    }
+
+    /// Keeps its books behind `handle` from now on; the first call counts.
+    pub fn connect(&self, handle: Handle) {
+        let _ = self.handle.set(handle);
     }
 
     async fn demand(&self, key: &str, demand: Demand) -> Outcome {
-        let (trace, key) = (TraceContext::start(&mut self.handle.runtime().draw()), key.to_owned());
+        let Some(handle) = self.handle.get() else { return Outcome::unknown("the books are not open yet") };
+        let (trace, key) = (TraceContext::start(&mut handle.runtime().draw()), key.to_owned());
         let decide = move |work: &mut Work<'_>| service::sandbox::demand(work, &key, &demand);
         // Whether it was done or not is as open here as when a connection breaks.
-        self.handle.decide(Lane::Money, &trace, decide).await.unwrap_or_else(|fault| Outcome::unknown(fault.to_string()))
+        handle.decide(Lane::Money, &trace, decide).await.unwrap_or_else(|fault| Outcome::unknown(fault.to_string()))
     }
 
     async fn look(&self, key: &str) -> Outcome {
-        let found = match self.handle.find::<StoredDemand>(&(key.to_owned(),)).await {
+        let Some(handle) = self.handle.get() else { return Outcome::unknown("the books are not open yet") };
+        let found = match handle.find::<StoredDemand>(&(key.to_owned(),)).await {
             Ok(found) => found,
             Err(fault) => return Outcome::unknown(fault.to_string()),
         };
@@ -53,8 +71,8 @@ impl SandboxProvider {
 impl Provider for SandboxProvider {
     fn authorise<'a>(&'a self, key: &'a str, order: OrderId, amount: Money, token: &'a str) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            if token == TOKEN_SLOW {
-                self.handle.runtime().sleep(self.slow_ms).await;
+            if let Some(handle) = self.handle.get().filter(|_| token == TOKEN_SLOW) {
+                handle.runtime().sleep(self.slow_ms).await;
             }
             self.demand(key, Demand::Authorise { order, amount, token: token.to_owned() }).await
         })

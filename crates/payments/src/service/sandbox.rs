@@ -18,7 +18,7 @@ pub(crate) fn demand(work: &mut Work<'_>, key: &str, demand: &Demand) -> Result<
         if stored.fingerprint != demand.fingerprint() {
             return Ok(Outcome::declined("key-reused"));
         }
-        if let Some(outcome) = outcome_of(stored)?.filter(|_| false) {
+        if let Some(outcome) = outcome_of(stored)? {
             return Ok(outcome);
         }
     }

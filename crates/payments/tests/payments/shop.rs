@@ -50,12 +50,15 @@ pub(crate) fn migrations(config: &Config) -> Vec<Migration> {
 impl Shop {
     /// A shop with the sandbox provider.
     pub(crate) async fn open(engine: Engine) -> Self {
-        Self::open_with(engine, |sandbox| Arc::new(sandbox)).await
+        Self::open_with(engine, quick(), |sandbox| Arc::new(sandbox)).await
     }
 
-    /// A shop with a provider around the sandbox's.
-    pub(crate) async fn open_with(engine: Engine, provider: impl Fn(SandboxProvider) -> Arc<dyn Provider>) -> Self {
-        let config = quick();
+    /// A shop with other settings and a provider around the sandbox's.
+    pub(crate) async fn open_with(
+        engine: Engine,
+        config: Config,
+        provider: impl Fn(SandboxProvider) -> Arc<dyn Provider>,
+    ) -> Self {
         let test_store = fresh(engine).await;
         let store = test_store.store.clone();
         store.migrate(&migrations(&config)).await.unwrap();

@@ -7,7 +7,7 @@ use kernel::Draw;
 use testkit::Engine;
 
 use crate::providers::{Doubled, Gate, Gated, Nobody};
-use crate::shop::Shop;
+use crate::shop::{Shop, quick};
 
 const AUTHORISED: &str = "payment.authorised.v1";
 const DECLINED: &str = "payment.declined.v1";
@@ -43,6 +43,7 @@ on_both! {
     a_worker_that_dies_while_asking_is_succeeded
     orders_given_up_at_any_moment_keep_nothing
     a_delivery_of_what_was_never_to_be_paid_is_parked
+    few_calls_at_once_serve_everybody_without_waiting_for_the_clock
 }
 
 async fn money_is_held_and_taken(engine: Engine) {
@@ -145,7 +146,7 @@ async fn two_workers_on_one_database_ask_once(engine: Engine) {
 }
 
 async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
-    let shop = Shop::open_with(engine, |sandbox| Arc::new(Doubled(sandbox))).await;
+    let shop = Shop::open_with(engine, quick(), |sandbox| Arc::new(Doubled(sandbox))).await;
     let (taken, given_back) = (shop.order(), shop.order());
     shop.reserve(taken, "tok_ok").await;
     shop.reserve(given_back, "tok_ok").await;
@@ -161,7 +162,7 @@ async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
 async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engine: Engine) {
     let gate = Gate::closed();
     let behind = gate.clone();
-    let shop = Shop::open_with(engine, move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
     let (held, refused) = (shop.order(), shop.order());
     shop.reserve(held, "tok_ok").await;
     shop.reserve(refused, "tok_decline").await;
@@ -202,7 +203,7 @@ async fn an_order_given_up_before_it_was_to_be_paid_is_never_authorised(engine: 
 async fn a_worker_that_dies_while_asking_is_succeeded(engine: Engine) {
     let gate = Gate::closed();
     let behind = gate.clone();
-    let shop = Shop::open_with(engine, move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
     let order = shop.order();
     shop.reserve(order, "tok_ok").await;
     shop.until("it is being asked", || async { (gate.arrived() == 1).then_some(()) }).await;
@@ -263,4 +264,22 @@ async fn a_delivery_of_what_was_never_to_be_paid_is_parked(engine: Engine) {
     shop.reserve(paid, "tok_ok").await;
     shop.settled(paid, "authorised").await;
     assert_eq!(shop.payments.pending().await.unwrap().parked, 1, "somebody must look at it");
+}
+
+async fn few_calls_at_once_serve_everybody_without_waiting_for_the_clock(engine: Engine) {
+    let gate = Gate::closed();
+    let behind = gate.clone();
+    let config = payments::Config { calls_max: 2, worker_every_ms: 60_000, ..quick() };
+    let shop = Shop::open_with(engine, config, move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    for _ in 0..10 {
+        shop.reserve(shop.order(), "tok_ok").await;
+    }
+    let heard = || async { (shop.list("/v1/admin/audit/payments/facts").await.len() == 10).then_some(()) };
+    shop.until("all are heard", heard).await;
+    shop.until("two are being asked", || async { (gate.arrived() == 2).then_some(()) }).await;
+    gate.open.add_permits(1);
+    shop.until("the next is being asked", || async { (gate.arrived() == 3).then_some(()) }).await;
+    gate.open.add_permits(9);
+    shop.all_settled(10).await;
+    shop.assert_sound().await;
 }

@@ -392,6 +392,7 @@ fn check(before: &Order, after: &Order, said: &[Said]) -> Result<(), TestCaseErr
     let states: BTreeSet<&str> = after.history.iter().map(|moment| moment.state.as_str()).collect();
     prop_assert_eq!(states.len(), after.history.len(), "a state is entered once");
     prop_assert!(!before.state.is_final() || before.state == after.state, "what has ended stays so");
+    prop_assert!(before.hold.rank() <= after.hold.rank() && before.payment.rank() <= after.payment.rank(), "what is known stays so");
     for said in said {
         match said {
             Said::Confirmed(_) => prop_assert!(after.hold == Hold::Committed && after.payment == Payment::Authorised),

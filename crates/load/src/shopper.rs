@@ -1,0 +1,405 @@
+//! A shopper: with a basket and an address to a cart, a slot, a quote and an order, and then waits until it has ended.
+//! Leaves which baskets there are, and how many shoppers, to `replay`.
+
+use std::sync::Arc;
+
+use contracts::{CartId, OrderId, SlotKey, StoreId};
+use kernel::{Draw, Millis, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::baskets::Basket;
+use crate::city::{City, PAGE_LIMIT, Page};
+use crate::client::{Ask, Client, Reply};
+use crate::error::LoadError;
+use crate::figures::{Acknowledged, Ended};
+use crate::people::Session;
+use crate::tokens::TokenMix;
+use crate::world::World;
+
+/// How many slots a shopper tries before they give up.
+const SLOTS_TRIED_MAX: usize = 12;
+
+/// How long a shopper waits for news in one request.
+const NEWS_WAIT_S: u32 = 20;
+
+/// How long nothing may happen with an order until its shopper stops waiting and it counts as open.
+const STUCK_AFTER_MS: Millis = 300_000;
+
+/// Why a shopper gives an order up whose payment was declined.
+const GAVE_UP: &str = "gave-up";
+
+/// Every so many baskets one shopper is signed in, if the shop knows any.
+const SIGNED_IN_EVERY: usize = 8;
+
+/// What all shoppers of a run share.
+pub(crate) struct Shopping {
+    pub(crate) world: Arc<World>,
+    pub(crate) city: City,
+    pub(crate) baskets: Vec<Basket>,
+    pub(crate) regulars: Vec<Session>,
+    pub(crate) seed: u64,
+    pub(crate) mix: TokenMix,
+}
+
+/// What a shopper wants; everything in it follows from the seed and the basket's place in the file.
+pub(crate) struct Errand<'a> {
+    pub(crate) store: StoreId,
+    pub(crate) address: Value,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) payment_token: &'static str,
+    pub(crate) name: String,
+    /// Who is signed in; guests are nobody.
+    pub(crate) regular: Option<&'a Session>,
+}
+
+/// What became of one attempt to order.
+enum Attempt {
+    /// It became an order, which has ended.
+    Ended(Ended),
+    /// It was refused before it became an order.
+    TurnedAway(String),
+    /// The slot was full or closed, before or after it became an order: another may be free.
+    SlotGone { slot: SlotKey, ordered: bool },
+}
+
+/// A cart with a sealed quote for it.
+pub(crate) struct Quoted {
+    pub(crate) cart: CartId,
+    pub(crate) capability: String,
+    pub(crate) quote: String,
+}
+
+/// Something that a shopper is told instead of what they asked for, by its reason.
+pub(crate) struct Told(pub(crate) String);
+
+#[derive(Deserialize)]
+struct Reach {
+    stores: Vec<Reached>,
+}
+
+#[derive(Deserialize)]
+struct Reached {
+    store: StoreId,
+}
+
+#[derive(Deserialize)]
+struct CartView {
+    id: CartId,
+    capability: String,
+}
+
+#[derive(Deserialize)]
+struct SlotView {
+    starts_at: SlotKey,
+    left: i64,
+}
+
+#[derive(Deserialize)]
+struct QuoteView {
+    quote: String,
+}
+
+/// An order as far as a shopper looks at it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OrderView {
+    pub(crate) id: OrderId,
+    pub(crate) state: String,
+    reason: Option<String>,
+    delivery: DeliveryView,
+    refusal: Option<Vec<Short>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct DeliveryView {
+    pin: Option<String>,
+}
+
+/// What was short: units of a SKU, or places of a slot.
+#[derive(Clone, Debug, Deserialize)]
+struct Short {
+    sku: Option<String>,
+    slot: Option<SlotKey>,
+    wanted: i64,
+    left: i64,
+}
+
+impl OrderView {
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.state.as_str(), "delivered" | "rejected" | "cancelled")
+    }
+
+    /// Whether it has been promised; an order on its way to an end that was not may have been before, and then was seen.
+    pub(crate) fn is_promised(&self) -> bool {
+        matches!(self.state.as_str(), "confirmed" | "picking" | "ready" | "out_for_delivery" | "delivered")
+    }
+
+    /// How it has ended. A rejection counts only with a true reason: what was short, and less left than was wanted.
+    pub(crate) fn ended(&self, declined: bool) -> Ended {
+        match self.state.as_str() {
+            "delivered" => Ended::Delivered,
+            "rejected" => Ended::Refused(self.shortage().to_owned()),
+            _ if declined => Ended::Refused("declined".to_owned()),
+            _ => Ended::Refused(self.reason.clone().unwrap_or_else(|| "no-reason".to_owned())),
+        }
+    }
+
+    fn shortage(&self) -> &'static str {
+        let short = self.refusal.as_deref().unwrap_or_default();
+        // A closed slot is named although places are left.
+        let honest = short.iter().all(|short| short.left < short.wanted || short.slot.is_some());
+        match short {
+            [] => "no-reason",
+            _ if !honest => "untrue-reason",
+            _ if short.iter().any(|short| short.sku.is_some()) => "stock",
+            _ => "slot",
+        }
+    }
+
+    fn slot_alone(&self) -> Option<SlotKey> {
+        let short = self.refusal.as_deref().unwrap_or_default();
+        if self.shortage() == "slot" { short.iter().find_map(|short| short.slot) } else { None }
+    }
+}
+
+impl Shopping {
+    /// Takes the basket of this index all the way.
+    pub(crate) async fn serve(&self, index: usize) -> Result<(), LoadError> {
+        let Some(errand) = self.errand(index).await? else {
+            self.world.figures.turn_away("out-of-reach".to_owned());
+            return Ok(());
+        };
+        let mut after = None;
+        for _ in 0..SLOTS_TRIED_MAX {
+            match self.attempt(&errand, after).await? {
+                Attempt::Ended(how) => {
+                    self.world.figures.end(how);
+                    return Ok(());
+                }
+                Attempt::TurnedAway(reason) => {
+                    self.world.figures.turn_away(reason);
+                    return Ok(());
+                }
+                Attempt::SlotGone { slot, ordered } => {
+                    after = Some(slot);
+                    if ordered {
+                        self.world.figures.end(Ended::Refused("slot".to_owned()));
+                        self.world.figures.retry();
+                    }
+                }
+            }
+        }
+        self.world.figures.turn_away("no-slot-in-time".to_owned());
+        Ok(())
+    }
+
+    async fn errand(&self, index: usize) -> Result<Option<Errand<'_>>, LoadError> {
+        let mut draw = draw_of(self.seed, index);
+        let address = self.city.address(&mut draw)?;
+        let payment_token = self.mix.draw(&mut draw);
+        let Some(store) = nearest(&self.world.client, &address).await? else { return Ok(None) };
+        let lines = self.city.lines(store, &self.baskets[index], &mut draw);
+        let signed_in = index.is_multiple_of(SIGNED_IN_EVERY) && !self.regulars.is_empty();
+        let regular = signed_in.then(|| &self.regulars[index / SIGNED_IN_EVERY % self.regulars.len()]);
+        Ok(Some(Errand { store, address, lines, payment_token, name: format!("Shopper {}", index + 1), regular }))
+    }
+
+    async fn attempt(&self, errand: &Errand<'_>, after: Option<SlotKey>) -> Result<Attempt, LoadError> {
+        let client = &self.world.client;
+        let Some(slot) = free_slot(client, errand.store, after).await? else {
+            return Ok(Attempt::TurnedAway("no-slot".to_owned()));
+        };
+        let quoted = match quote(client, errand, slot).await? {
+            Ok(quoted) => quoted,
+            Err(Told(reason)) => return Ok(told_before(reason, slot)),
+        };
+        let sent = self.world.runtime().now();
+        let order = match place(client, errand, &quoted).await? {
+            Ok(order) => order,
+            Err(Told(reason)) => return Ok(told_before(reason, slot)),
+        };
+        let acknowledged = Acknowledged { order: order.id, cart: quoted.cart, capability: quoted.capability.clone() };
+        self.world.figures.acknowledge(acknowledged, self.world.runtime().now().since_ms(sent));
+        let (order, declined) = self.follow(order, &quoted.capability, sent).await?;
+        if order.slot_alone().is_some() {
+            return Ok(Attempt::SlotGone { slot, ordered: true });
+        }
+        Ok(Attempt::Ended(order.ended(declined)))
+    }
+
+    /// Follows an order to its end, and gives it up when its payment is declined, which is told too.
+    async fn follow(&self, mut order: OrderView, capability: &str, sent: Timestamp) -> Result<(OrderView, bool), LoadError> {
+        let client = &self.world.client;
+        let (mut known, mut confirmed, mut declined) = (None, false, false);
+        let mut changed = sent;
+        loop {
+            if !confirmed && order.is_promised() {
+                confirmed = true;
+                self.world.figures.confirm(self.world.runtime().now().since_ms(sent));
+            }
+            if let Some(pin) = &order.delivery.pin {
+                self.world.pins.tell(order.id, pin);
+            }
+            if order.is_final() {
+                return Ok((order, declined));
+            }
+            if order.state == "payment_failed" && !declined {
+                declined = true;
+                cancel(client, order.id, capability, GAVE_UP).await?;
+            }
+            let ask = Ask::get(format!("/v1/orders/{}", order.id)).capability(capability).news(known.clone(), NEWS_WAIT_S);
+            let reply = client.send(&ask).await?;
+            let now = self.world.runtime().now();
+            if !reply.is_unchanged() {
+                (order, changed) = (reply.expect()?, now);
+                known = reply.etag;
+            } else if now.since_ms(changed) > STUCK_AFTER_MS {
+                let OrderView { id: order, state, .. } = order;
+                return Err(LoadError::Stuck { order, state, after_ms: STUCK_AFTER_MS });
+            }
+        }
+    }
+}
+
+/// Where chance begins for one basket: the same for the same seed and place, whoever takes it and when.
+fn draw_of(seed: u64, index: usize) -> Draw {
+    let place = u64::try_from(index).unwrap_or(u64::MAX);
+    Draw::seeded(seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31))
+}
+
+fn told_before(reason: String, slot: SlotKey) -> Attempt {
+    if reason == "slot-closed" { Attempt::SlotGone { slot, ordered: false } } else { Attempt::TurnedAway(reason) }
+}
+
+/// The store that the shop puts first for an address.
+async fn nearest(client: &Client, address: &Value) -> Result<Option<StoreId>, LoadError> {
+    let (lat, lon) = (&address["point"]["lat"], &address["point"]["lon"]);
+    let reach: Reach = client.send(&Ask::get(format!("/v1/reach?lat={lat}&lon={lon}"))).await?.expect()?;
+    Ok(reach.stores.first().map(|reached| reached.store))
+}
+
+/// The first slot of a store with places left, after the one that was tried last.
+pub(crate) async fn free_slot(client: &Client, store: StoreId, after: Option<SlotKey>) -> Result<Option<SlotKey>, LoadError> {
+    let mut path = format!("/v1/stores/{store}/slots?limit={PAGE_LIMIT}");
+    loop {
+        let page: Page<SlotView> = client.send(&Ask::get(&path)).await?.expect()?;
+        let free = |slot: &&SlotView| slot.left > 0 && after.is_none_or(|after| slot.starts_at > after);
+        if let Some(slot) = page.items.iter().find(free) {
+            return Ok(Some(slot.starts_at));
+        }
+        let Some(next) = page.next else { return Ok(None) };
+        path = format!("/v1/stores/{store}/slots?limit={PAGE_LIMIT}&after={next}");
+    }
+}
+
+/// Makes a cart and has it quoted.
+pub(crate) async fn quote(client: &Client, errand: &Errand<'_>, slot: SlotKey) -> Result<Result<Quoted, Told>, LoadError> {
+    let body = json!({ "address": errand.address, "store": errand.store, "lines": errand.lines });
+    let reply = send_as(client, errand, Ask::post("/v1/carts").key(client.new_key()).body(body)).await?;
+    let cart: CartView = match answered(&reply)? {
+        Ok(()) => reply.view()?,
+        Err(told) => return Ok(Err(told)),
+    };
+    let ask = Ask::post(format!("/v1/carts/{}/quotes", cart.id)).capability(&cart.capability);
+    let reply = client.send(&ask.body(json!({ "slot": slot }))).await?;
+    let quote: QuoteView = match answered(&reply)? {
+        Ok(()) => reply.view()?,
+        Err(told) => return Ok(Err(told)),
+    };
+    Ok(Ok(Quoted { cart: cart.id, capability: cart.capability, quote: quote.quote }))
+}
+
+/// Orders under a quote, and once more under the fresh one if it has died.
+pub(crate) async fn place(
+    client: &Client,
+    errand: &Errand<'_>,
+    quoted: &Quoted,
+) -> Result<Result<OrderView, Told>, LoadError> {
+    let mut reply = place_once(client, errand, quoted, &quoted.quote).await?;
+    if reply.status == 409
+        && let Some(fresh) = reply.problem().members["quote"]["quote"].as_str()
+    {
+        reply = place_once(client, errand, quoted, fresh).await?;
+    }
+    match answered(&reply)? {
+        Ok(()) => Ok(Ok(reply.view()?)),
+        Err(told) => Ok(Err(told)),
+    }
+}
+
+async fn place_once(client: &Client, errand: &Errand<'_>, quoted: &Quoted, quote: &str) -> Result<Reply, LoadError> {
+    let contact = json!({ "name": errand.name, "email": "shopper@load.swiftcart.example", "phone": "" });
+    let body = json!({ "quote": quote, "contact": contact, "payment_token": errand.payment_token });
+    let ask = Ask::post("/v1/orders").key(client.new_key()).body(body).capability(&quoted.capability);
+    send_as(client, errand, ask).await
+}
+
+/// Gives an order up. That it is too late, or has ended, is no error: the order itself will tell.
+pub(crate) async fn cancel(client: &Client, order: OrderId, capability: &str, reason: &str) -> Result<(), LoadError> {
+    let ask = Ask::post(format!("/v1/orders/{order}/cancel")).key(client.new_key()).capability(capability);
+    let reply = client.send(&ask.body(json!({ "reason": reason }))).await?;
+    if reply.is_success() || reply.status == 409 { Ok(()) } else { Err(reply.refused()) }
+}
+
+/// Regulars send their token along, guests nothing but what the request holds.
+async fn send_as(client: &Client, errand: &Errand<'_>, ask: Ask) -> Result<Reply, LoadError> {
+    match errand.regular {
+        Some(session) => session.send(&ask).await,
+        None => client.send(&ask).await,
+    }
+}
+
+/// A success, or a refusal that a shopper can be told: it does not fit how things stand. Any other is a defect.
+fn answered(reply: &Reply) -> Result<Result<(), Told>, LoadError> {
+    match reply.status {
+        200..=299 => Ok(Ok(())),
+        409 | 422 => Ok(Err(Told(reply.problem().reason))),
+        _ => Err(reply.refused()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(state: &str, refusal: Value) -> OrderView {
+        let view = json!({
+            "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out",
+            "delivery": { "pin": null }, "refusal": refusal,
+        });
+        serde_json::from_value(view).expect("an order")
+    }
+
+    fn refused(reason: &str) -> Ended {
+        Ended::Refused(reason.to_owned())
+    }
+
+    #[test]
+    fn orders_end_for_the_reason_they_state() {
+        let slot = json!({ "slot": "2026-01-05T10:00:00Z", "wanted": 1, "left": 0 });
+        let stock = json!({ "lines": [0], "sku": "MILK", "wanted": 3, "left": 2 });
+        let untrue = json!({ "lines": [0], "sku": "MILK", "wanted": 3, "left": 3 });
+        let cases = [
+            (order("delivered", Value::Null), false, Ended::Delivered),
+            (order("rejected", json!([stock, slot])), false, refused("stock")),
+            (order("rejected", json!([slot])), false, refused("slot")),
+            (order("rejected", json!([untrue])), false, refused("untrue-reason")),
+            (order("rejected", Value::Null), false, refused("no-reason")),
+            (order("cancelled", Value::Null), true, refused("declined")),
+            (order("cancelled", Value::Null), false, refused("timed-out")),
+        ];
+        for (order, declined, expected) in cases {
+            assert_eq!(order.ended(declined), expected, "{order:?}");
+        }
+        assert!(order("rejected", json!([slot])).slot_alone().is_some());
+        assert!(order("rejected", json!([stock, slot])).slot_alone().is_none());
+    }
+
+    #[test]
+    fn each_basket_has_its_own_chance_that_repeats() {
+        let first = |seed, index| draw_of(seed, index).next_u64();
+        assert_eq!(first(1, 5), first(1, 5));
+        assert_ne!(first(1, 5), first(1, 6));
+        assert_ne!(first(1, 5), first(2, 5));
+    }
+}
