@@ -123,7 +123,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::tiny::{Asked, TestRuntime, serve};
+    use crate::tiny::{Asked, HANG_UP, TestRuntime, serve};
 
     const ORDER: &str = "0190d3c2-0000-7000-8000-000000000001";
 
@@ -134,7 +134,7 @@ mod tests {
             format!(r#"{{"items":[{{"order":"{ORDER}","state":"{state}","settled":true}}],"next":null}}"#)
         };
         let url = serve(move |asked: &Asked| {
-            assert!(asked.headers.contains("authorization: bearer t"), "{}", asked.headers);
+            assert_eq!(asked.header("authorization"), "bearer t");
             let body = match asked.path.as_str() {
                 "/v1/admin/audit/payments/facts" => fact(payment(looks.fetch_add(1, Ordering::Relaxed))),
                 "/v1/admin/audit/orders/facts" => r#"{"items":[],"next":"more"}"#.to_owned(),
@@ -162,6 +162,19 @@ mod tests {
     async fn a_breach_that_was_only_seen_once_is_none() {
         let report = audit(|look| if look == 0 { "authorised" } else { "voided" }, false).await;
         assert!(report.is_clean() && report.orders == 1, "{report}");
+    }
+
+    #[tokio::test]
+    async fn a_read_is_repeated_while_the_shop_is_being_restarted() {
+        let asked = AtomicUsize::new(0);
+        let url = serve(move |_: &Asked| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => (HANG_UP, String::new()),
+            1 => (503, "busy".to_owned()),
+            _ => (200, r#"{"items":[]}"#.to_owned()),
+        });
+        let options = Options { url: url.await, token: "t".to_owned(), quiescent: true };
+        let report = run(Arc::new(TestRuntime::default()), options).await.expect("an audit");
+        assert!(report.is_clean() && report.orders == 0, "{report}");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A tiny HTTP server and a runtime for the tests of this crate: answers come from a function of the path.
+//! A tiny HTTP server and a runtime for the tests of `audit` and `load`: answers come from a function of the request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,11 +35,22 @@ impl Runtime for TestRuntime {
     }
 }
 
-/// What a request asked for: method and path, and its headers in lower case.
+/// A request: its path, and its headers in lower case.
 pub(crate) struct Asked {
     pub(crate) path: String,
-    pub(crate) headers: String,
+    headers: String,
 }
+
+impl Asked {
+    /// The value of a header in lower case; empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut lines = self.headers.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| *found == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// A status that stands for hanging up without an answer.
+pub(crate) const HANG_UP: u16 = 0;
 
 /// Serves `answer`, which gives a status and a body; says where.
 #[allow(clippy::disallowed_methods, reason = "a server beside the test")]
@@ -70,6 +81,9 @@ async fn converse(stream: TcpStream, answer: &(impl Fn(&Asked) -> (u16, String) 
     }
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let (status, body) = answer(&Asked { path, headers: headers.to_lowercase() });
+    if status == HANG_UP {
+        return;
+    }
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     let _ = stream.write_all((head + &body).as_bytes()).await;
 }

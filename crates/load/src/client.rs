@@ -289,3 +289,64 @@ pub(crate) fn encoded(text: &str) -> String {
     };
     text.bytes().map(byte).collect()
 }
+
+#[cfg(test)]
+#[path = "../../audit/src/tiny.rs"]
+pub(crate) mod tiny;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use tiny::{Asked, HANG_UP, TestRuntime, serve};
+
+    fn client(urls: &[String]) -> Client {
+        Client::new(Arc::new(TestRuntime::default()), urls, 3_600_000).expect("a client")
+    }
+
+    #[tokio::test]
+    async fn a_write_is_repeated_under_the_same_key_until_it_is_answered() {
+        let keys = Arc::new(Mutex::new(Vec::new()));
+        let seen = keys.clone();
+        let url = serve(move |asked: &Asked| {
+            let mut keys = seen.lock().expect("keys");
+            keys.push(asked.header("idempotency-key").to_owned());
+            match keys.len() {
+                1 => (HANG_UP, String::new()),
+                2 => (503, r#"{"type":"x/outcome-unknown"}"#.to_owned()),
+                3 => (429, String::new()),
+                _ => (201, r#"{"id":1}"#.to_owned()),
+            }
+        });
+        let client = client(&[url.await]);
+        let ask = Ask::post("/v1/orders").key(client.new_key()).body(serde_json::json!({ "a": 1 }));
+        let reply = client.send(&ask).await.expect("an answer");
+        assert_eq!((reply.status, client.repeats()), (201, 3));
+        let keys = keys.lock().expect("keys");
+        assert!(keys.len() == 4 && keys.iter().all(|key| *key == keys[0] && key.len() == 32), "{keys:?}");
+    }
+
+    #[tokio::test]
+    async fn addresses_take_turns_and_a_refusal_is_an_answer() {
+        let refuse = r#"{"type":"https://x.example/problems/cart-ordered","detail":"ordered already","order":"o"}"#;
+        let here = serve(move |_: &Asked| (409, refuse.to_owned())).await;
+        // Nobody listens at the first address: each request falls through to the second.
+        let client = client(&["http://127.0.0.1:1".to_owned(), here]);
+        let problem = client.send(&Ask::get("/v1/orders/o")).await.expect("an answer").problem();
+        assert_eq!((problem.reason.as_str(), problem.members["order"].as_str()), ("cart-ordered", Some("o")));
+        assert_eq!(client.repeats(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_never_succeeds_gives_up() {
+        let client = Client::new(Arc::new(TestRuntime::default()), &["http://127.0.0.1:1".to_owned()], 5000);
+        let gone = client.expect("a client").send(&Ask::get("/v1/stores")).await;
+        assert!(matches!(gone, Err(LoadError::GivenUp { after_ms: 5000, .. })), "{gone:?}");
+    }
+
+    #[test]
+    fn texts_may_stand_in_an_address() {
+        assert_eq!(encoded("rolls/buns & café"), "rolls%2Fbuns%20%26%20caf%C3%A9");
+    }
+}

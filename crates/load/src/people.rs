@@ -141,6 +141,31 @@ pub async fn admin_token(runtime: Arc<dyn Runtime>, logins: &Path, url: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tiny::{Asked, TestRuntime, serve};
+
+    #[tokio::test]
+    async fn an_old_token_is_replaced_and_the_request_repeated_under_its_key() {
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let writes = seen.clone();
+        let sign_ins = std::sync::atomic::AtomicUsize::new(0);
+        let url = serve(move |asked: &Asked| {
+            if asked.path == "/v1/sign-in" {
+                let number = sign_ins.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                return (200, format!(r#"{{"token":"t{number}"}}"#));
+            }
+            let token = asked.header("authorization").to_owned();
+            let status = if token == "bearer t0" { 401 } else { 200 };
+            writes.lock().expect("writes").push((token, asked.header("idempotency-key").to_owned()));
+            (status, "{}".to_owned())
+        });
+        let client = Client::new(Arc::new(TestRuntime::default()), &[url.await], 60_000).expect("a client");
+        let login = Login { email: "p@b.example".to_owned(), password: "p".to_owned(), roles: Vec::new() };
+        let session = Session::new(Arc::new(client), &login);
+        let reply = session.send(&Ask::post("/v1/orders/o/pick").key("k".to_owned())).await.expect("an answer");
+        assert_eq!(reply.status, 200);
+        let expected = ["bearer t0", "bearer t1"].map(|token| (token.to_owned(), "k".to_owned()));
+        assert_eq!(*seen.lock().expect("writes"), expected);
+    }
 
     #[test]
     fn pickers_are_found_where_they_pick() {

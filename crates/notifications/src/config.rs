@@ -29,7 +29,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            look_ms: 500,
+            look_ms: 1000,
             batch_max: 64,
             sends_at_once_max: 16,
             send_timeout_ms: 30_000,
