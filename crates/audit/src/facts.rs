@@ -9,9 +9,12 @@ use contracts::audit::Fact;
 use crate::pending::InFlight;
 use crate::reader::{AuditError, Reader};
 
+/// The place of one service's fact in what is known of an order.
+type Place = fn(&mut Known) -> &mut Option<Fact>;
+
 /// Where each service tells its facts, and their place in what is known. Orders come last, so that whatever another service
 /// knows has its order by then.
-const FACTS: [(&str, fn(&mut Known) -> &mut Option<Fact>); 4] = [
+const FACTS: [(&str, Place); 4] = [
     ("/v1/admin/audit/inventory/facts", |known| &mut known.hold),
     ("/v1/admin/audit/payments/facts", |known| &mut known.payment),
     ("/v1/admin/audit/delivery/facts", |known| &mut known.delivery),

@@ -130,9 +130,7 @@ mod tests {
     /// A shop of one cancelled order, whose money `payment` tells by the number of the look.
     async fn audit(payment: fn(usize) -> &'static str, quiescent: bool) -> Report {
         let looks = AtomicUsize::new(0);
-        let fact = |state: &str| {
-            format!(r#"{{"items":[{{"order":"{ORDER}","state":"{state}","settled":true}}],"next":null}}"#)
-        };
+        let fact = |state: &str| format!(r#"{{"items":[{{"order":"{ORDER}","state":"{state}","settled":true}}],"next":null}}"#);
         let url = serve(move |asked: &Asked| {
             assert_eq!(asked.header("authorization"), "bearer t");
             let body = match asked.path.as_str() {
@@ -154,7 +152,10 @@ mod tests {
     async fn a_breach_that_stays_is_reported() {
         let report = audit(|_| "authorised", true).await;
         assert_eq!(report.breaches.len(), 1, "{report}");
-        assert_eq!((report.breaches[0].rule.as_str(), report.breaches[0].subject.as_str()), ("cancelled-order-charges-nothing", ORDER));
+        assert_eq!(
+            (report.breaches[0].rule.as_str(), report.breaches[0].subject.as_str()),
+            ("cancelled-order-charges-nothing", ORDER)
+        );
         assert!(!report.is_clean() && report.in_flight.is_empty());
     }
 

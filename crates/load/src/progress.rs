@@ -24,7 +24,8 @@ pub(crate) async fn show(world: Arc<World>, baskets: usize) {
     while !world.closing.is_closed() {
         let glance = world.figures.glance();
         let (placed, confirmed) = (glance.placed, glance.confirmed);
-        let message = format!("placed {placed}  confirmed {confirmed}  delivered {}  refused {}", glance.delivered, glance.refused);
+        let message =
+            format!("placed {placed}  confirmed {confirmed}  delivered {}  refused {}", glance.delivered, glance.refused);
         bar.set_position(glance.baskets);
         bar.set_message(message);
         world.closing.or(world.runtime().sleep(DRAW_EVERY_MS)).await;

@@ -99,7 +99,12 @@ impl RushSummary {
         let told: u64 = self.told.values().sum();
         let left = i64::try_from(units - promised).unwrap_or(i64::MAX);
         let audited = self.audit.as_ref().is_none_or(audit::Report::is_clean);
-        self.confirmed == promised && told == self.buyers - promised && self.left == left && honest && self.faults.is_empty() && audited
+        self.confirmed == promised
+            && told == self.buyers - promised
+            && self.left == left
+            && honest
+            && self.faults.is_empty()
+            && audited
     }
 }
 

@@ -310,11 +310,7 @@ pub(crate) async fn quote(client: &Client, errand: &Errand<'_>, slot: SlotKey) -
 }
 
 /// Orders under a quote, and once more under the fresh one if it has died.
-pub(crate) async fn place(
-    client: &Client,
-    errand: &Errand<'_>,
-    quoted: &Quoted,
-) -> Result<Result<OrderView, Told>, LoadError> {
+pub(crate) async fn place(client: &Client, errand: &Errand<'_>, quoted: &Quoted) -> Result<Result<OrderView, Told>, LoadError> {
     let mut reply = place_once(client, errand, quoted, &quoted.quote).await?;
     if reply.status == 409
         && let Some(fresh) = reply.problem().members["quote"]["quote"].as_str()
@@ -362,7 +358,7 @@ fn answered(reply: &Reply) -> Result<Result<(), Told>, LoadError> {
 mod tests {
     use super::*;
 
-    fn order(state: &str, refusal: Value) -> OrderView {
+    fn order(state: &str, refusal: &Value) -> OrderView {
         let view = json!({
             "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out",
             "delivery": { "pin": null }, "refusal": refusal,
@@ -380,19 +376,19 @@ mod tests {
         let stock = json!({ "lines": [0], "sku": "MILK", "wanted": 3, "left": 2 });
         let untrue = json!({ "lines": [0], "sku": "MILK", "wanted": 3, "left": 3 });
         let cases = [
-            (order("delivered", Value::Null), false, Ended::Delivered),
-            (order("rejected", json!([stock, slot])), false, refused("stock")),
-            (order("rejected", json!([slot])), false, refused("slot")),
-            (order("rejected", json!([untrue])), false, refused("untrue-reason")),
-            (order("rejected", Value::Null), false, refused("no-reason")),
-            (order("cancelled", Value::Null), true, refused("declined")),
-            (order("cancelled", Value::Null), false, refused("timed-out")),
+            (order("delivered", &Value::Null), false, Ended::Delivered),
+            (order("rejected", &json!([stock, slot])), false, refused("stock")),
+            (order("rejected", &json!([slot])), false, refused("slot")),
+            (order("rejected", &json!([untrue])), false, refused("untrue-reason")),
+            (order("rejected", &Value::Null), false, refused("no-reason")),
+            (order("cancelled", &Value::Null), true, refused("declined")),
+            (order("cancelled", &Value::Null), false, refused("timed-out")),
         ];
         for (order, declined, expected) in cases {
             assert_eq!(order.ended(declined), expected, "{order:?}");
         }
-        assert!(order("rejected", json!([slot])).slot_alone().is_some());
-        assert!(order("rejected", json!([stock, slot])).slot_alone().is_none());
+        assert!(order("rejected", &json!([slot])).slot_alone().is_some());
+        assert!(order("rejected", &json!([stock, slot])).slot_alone().is_none());
     }
 
     #[test]
