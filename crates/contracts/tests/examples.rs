@@ -31,7 +31,9 @@ fn examples() -> BTreeMap<String, String> {
 fn fault_of(event: &EventInfo, example: Option<&String>) -> Option<String> {
     let kind = event.kind;
     let Some(example) = example else {
-        return Some(format!("{kind} has no example: write one as it would really be sent to crates/contracts/examples/{kind}.json"));
+        return Some(format!(
+            "{kind} has no example: write one as it would really be sent to crates/contracts/examples/{kind}.json"
+        ));
     };
     let again = match (event.reload)(example) {
         Ok(again) => again,
@@ -56,7 +58,10 @@ fn every_example_belongs_to_an_event() {
     let kinds: BTreeSet<&str> = every_event().iter().map(|event| event.kind).chain(RETIRED.iter().copied()).collect();
     let examples = examples();
     let strays: Vec<&String> = examples.keys().filter(|kind| !kinds.contains(kind.as_str())).collect();
-    assert!(strays.is_empty(), "examples of no event: {strays:?}; what was once published stays in every_event(), or is named in RETIRED");
+    assert!(
+        strays.is_empty(),
+        "examples of no event: {strays:?}; what was once published stays in every_event(), or is named in RETIRED"
+    );
     for kind in RETIRED {
         assert!(every_event().iter().all(|event| event.kind != *kind), "{kind} is retired and is not");
         assert!(examples.contains_key(*kind), "{kind} is retired and its example is gone");
@@ -72,7 +77,11 @@ fn kinds_are_unique_and_end_in_a_version() {
         let [aggregate, what, version] = parts[..] else { panic!("{}: expected <aggregate>.<what happened>.v<n>", event.kind) };
         assert!(is_kebab(aggregate) && is_kebab(what), "{}: expected kebab-case", event.kind);
         let number: Option<u32> = version.strip_prefix('v').and_then(|number| number.parse().ok());
-        assert!(number.is_some_and(|number| number >= 1 && version == format!("v{number}")), "{}: expected .v<n> at the end", event.kind);
+        assert!(
+            number.is_some_and(|number| number >= 1 && version == format!("v{number}")),
+            "{}: expected .v<n> at the end",
+            event.kind
+        );
     }
 }
 

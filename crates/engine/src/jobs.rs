@@ -1,8 +1,10 @@
 //! Loops of a service beside its inputs: workers that call the outside, sweeps, makers of slots. One process runs them.
 //! Leaves what they do to the services; whatever they learn comes back as an input.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use kernel::{BoxFuture, Fault, Millis};
 
 use crate::handle::Handle;
@@ -39,13 +41,19 @@ impl Job {
         Self { name, every_ms, run: Arc::new(run) }
     }
 
+    /// A run that panics is a defect of that run alone: it is told and the job goes on.
+    async fn run_once(&self, context: JobContext) -> Result<(), Fault> {
+        let run = AssertUnwindSafe((self.run)(context)).catch_unwind();
+        run.await.unwrap_or_else(|_| Err(Fault::internal("the job panicked")))
+    }
+
     pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership, stopping: Stopping) {
         let mut committed = handle.watchers.any();
         while stopping.or(leadership.held()).await.is_some() {
             committed.mark_unchanged();
             let context = JobContext { handle: handle.clone(), lease_epoch: leadership.epoch() };
             if leadership.is_held(&*handle.runtime)
-                && let Err(fault) = (self.run)(context).await
+                && let Err(fault) = self.run_once(context).await
             {
                 tracing::warn!(service = handle.service, job = self.name, %fault, "job failed; it will run again");
                 // A job that fails at once must not spin on the commits of others.

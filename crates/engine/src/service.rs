@@ -107,7 +107,8 @@ impl Running {
 
     async fn behind(&self, subscription: &Subscription) -> Result<Option<Behind>, Fault> {
         let store = &self.handle.store;
-        let head = store.head(subscription.to, &first_source(subscription.to, &self.handle)).await.map_err(|error| fault_of(&error))?;
+        let head =
+            store.head(subscription.to, &first_source(subscription.to, &self.handle)).await.map_err(|error| fault_of(&error))?;
         let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
         let last = Outbox::new(store.clone(), head.source.clone()).last(&topics).await.map_err(|error| fault_of(&error))?;
         let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, &head.source)).await?;
@@ -115,12 +116,12 @@ impl Running {
         Ok((seq < last).then_some(Behind { source: head.source, seq, last }))
     }
 
-    /// Whether the service reaches its database.
+    /// How many events the service has said, by its head row; so also whether it reaches its database.
     ///
     /// # Errors
     /// `unavailable` with what the database said.
-    pub async fn ready(&self) -> Result<(), Fault> {
-        self.handle.store.head(self.handle.service, &self.source).await.map(|_| ()).map_err(|error| fault_of(&error))
+    pub async fn events_said(&self) -> Result<i64, Fault> {
+        self.handle.store.head(self.handle.service, &self.source).await.map(|head| head.seq).map_err(|error| fault_of(&error))
     }
 
     /// Stops reading, firing and working, then decides what is queued, then ends.

@@ -42,8 +42,10 @@ fn inventory(config: &Config) -> Subscription {
         work.save(SlotCopy { store: event.store, starts_at, ends_at, cutoff_at });
         Ok(())
     });
-    let subscription = heard(subscription, config, |e: &HoldReserved| (e.order, Heard::Hold(Hold::Reserved { expires_at: e.expires_at })));
-    let subscription = heard(subscription, config, |e: &HoldRejected| (e.order, Heard::Hold(Hold::Rejected { short: e.short.clone() })));
+    let subscription =
+        heard(subscription, config, |e: &HoldReserved| (e.order, Heard::Hold(Hold::Reserved { expires_at: e.expires_at })));
+    let subscription =
+        heard(subscription, config, |e: &HoldRejected| (e.order, Heard::Hold(Hold::Rejected { short: e.short.clone() })));
     let subscription = heard(subscription, config, |e: &HoldCommitted| (e.order, Heard::Hold(Hold::Committed)));
     let subscription = heard(subscription, config, |e: &HoldCommitRefused| (e.order, Heard::Hold(Hold::Expired)));
     let subscription = heard(subscription, config, |e: &HoldExpired| (e.order, Heard::Hold(Hold::Expired)));
@@ -54,8 +56,11 @@ fn inventory(config: &Config) -> Subscription {
 fn payments(config: &Config) -> Subscription {
     let subscription = Subscription::to("payments");
     let subscription = heard(subscription, config, |e: &PaymentAuthorised| (e.order, Heard::Payment(Payment::Authorised)));
-    let subscription = heard(subscription, config, |e: &PaymentDeclined| (e.order, Heard::Payment(Payment::Declined { reason: e.reason.clone() })));
-    let subscription = heard(subscription, config, |e: &PaymentCaptured| (e.order, Heard::Payment(Payment::Captured { amount: e.amount })));
+    let subscription = heard(subscription, config, |e: &PaymentDeclined| {
+        (e.order, Heard::Payment(Payment::Declined { reason: e.reason.clone() }))
+    });
+    let subscription =
+        heard(subscription, config, |e: &PaymentCaptured| (e.order, Heard::Payment(Payment::Captured { amount: e.amount })));
     heard(subscription, config, |e: &PaymentVoided| (e.order, Heard::Payment(Payment::Voided)))
 }
 

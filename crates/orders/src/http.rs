@@ -13,7 +13,8 @@ use kernel::{Fault, Id};
 use serde::Deserialize;
 use store::Value;
 use web::{
-    Access, Answer, Body, Caller, Conditions, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query, Role, Routes, Seal, State, Who, json,
+    Access, Answer, Body, Caller, Conditions, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query, Role, Routes,
+    Seal, State, Who, json,
 };
 
 use crate::config::{CART_LINES_MAX, Config, TEXT_CHARS_MAX};
@@ -83,13 +84,19 @@ struct NewCart {
     lines: Vec<CartLine>,
 }
 
-async fn make_cart(State(orders): State<Orders>, caller: Caller, key: IdempotencyKey, body: Body<NewCart>) -> Result<Answer, Fault> {
+async fn make_cart(
+    State(orders): State<Orders>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: Body<NewCart>,
+) -> Result<Answer, Fault> {
     let wanted = body.value;
     check_address(&wanted.address)?;
     check_lines(&wanted.lines)?;
     let owner = caller.person.as_ref().map(|person| PersonId(person.id));
     if owner.is_none() && key.as_str().len() < GUEST_KEY_CHARS_MIN {
-        let detail = format!("a guest's key for a new cart must have {GUEST_KEY_CHARS_MIN} characters or more and be random, as a UUID");
+        let detail =
+            format!("a guest's key for a new cart must have {GUEST_KEY_CHARS_MIN} characters or more and be random, as a UUID");
         return Err(Fault::invalid_field("Idempotency-Key", detail));
     }
     let stores = orders.stores().await?;
@@ -118,7 +125,12 @@ async fn make_cart(State(orders): State<Orders>, caller: Caller, key: Idempotenc
     Ok(reply.answer(Some(&location)))
 }
 
-async fn read_cart(State(orders): State<Orders>, caller: Caller, Path(id): Path<CartId>, when: Conditions) -> Result<Answer, Fault> {
+async fn read_cart(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<CartId>,
+    when: Conditions,
+) -> Result<Answer, Fault> {
     let (cart, version) = orders.cart_of(&caller, id).await?;
     Ok(when.answer(version, views::view_of_cart(&cart, None)))
 }
@@ -162,7 +174,12 @@ struct QuoteFor {
 }
 
 /// A quote changes nothing and is stored nowhere, so it takes no `Idempotency-Key`.
-async fn quote_cart(State(orders): State<Orders>, caller: Caller, Path(id): Path<CartId>, body: Body<QuoteFor>) -> Result<Answer, Fault> {
+async fn quote_cart(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<CartId>,
+    body: Body<QuoteFor>,
+) -> Result<Answer, Fault> {
     orders.cart_of(&caller, id).await?;
     let (config, slot) = (orders.config.clone(), body.value.slot);
     let quote = orders.handle.decide(Lane::Rest, &caller.trace, move |work| service::make_quote(work, id, slot, &config)).await?;
@@ -177,7 +194,12 @@ struct NewOrder {
     payment_token: String,
 }
 
-async fn place_order(State(orders): State<Orders>, caller: Caller, key: IdempotencyKey, body: Body<NewOrder>) -> Result<Answer, Fault> {
+async fn place_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: Body<NewOrder>,
+) -> Result<Answer, Fault> {
     let wanted = body.value;
     check_contact(&wanted.contact)?;
     check_text("/payment_token", &wanted.payment_token, 1)?;
@@ -215,7 +237,8 @@ async fn read_order(
     prefer: Prefer,
 ) -> Result<Answer, Fault> {
     let known = |version: i64| when.fresh(version);
-    let (order, version) = orders.handle.find_changed::<Order>(&id, known, prefer.wait_ms.unwrap_or(0)).await?.ok_or_else(no_order)?;
+    let (order, version) =
+        orders.handle.find_changed::<Order>(&id, known, prefer.wait_ms.unwrap_or(0)).await?.ok_or_else(no_order)?;
     let audience = orders.audience(&caller, &order)?;
     Ok(when.answer(version, view_of_order(&order, audience)))
 }
@@ -257,11 +280,23 @@ async fn cancel_order(
     Ok(reply.answer(None))
 }
 
-async fn pick_order(State(orders): State<Orders>, caller: Caller, Path(id): Path<OrderId>, key: IdempotencyKey, body: NoBody) -> Result<Answer, Fault> {
+async fn pick_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<OrderId>,
+    key: IdempotencyKey,
+    body: NoBody,
+) -> Result<Answer, Fault> {
     orders.staff_move(caller, id, "POST /v1/orders/{id}/pick", &key, body, service::pick_order).await
 }
 
-async fn ready_order(State(orders): State<Orders>, caller: Caller, Path(id): Path<OrderId>, key: IdempotencyKey, body: NoBody) -> Result<Answer, Fault> {
+async fn ready_order(
+    State(orders): State<Orders>,
+    caller: Caller,
+    Path(id): Path<OrderId>,
+    key: IdempotencyKey,
+    body: NoBody,
+) -> Result<Answer, Fault> {
     orders.staff_move(caller, id, "POST /v1/orders/{id}/ready", &key, body, service::ready_order).await
 }
 
@@ -314,7 +349,8 @@ async fn audit_breaches(State(orders): State<Orders>, page: Page<OrderId>) -> Re
 
 fn breaches_of(order: &Order) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let mut breach = |rule: &str, detail: String| breaches.push(Breach { rule: rule.to_owned(), subject: order.id.to_string(), detail });
+    let mut breach =
+        |rule: &str, detail: String| breaches.push(Breach { rule: rule.to_owned(), subject: order.id.to_string(), detail });
     let sum: i64 = order.lines.iter().map(|line| line.total.minor).sum::<i64>() + order.fee.minor;
     if sum != order.total.minor {
         breach("total-equals-lines-and-fee", format!("lines and fee are {sum}, the total is {}", order.total.minor));
@@ -364,7 +400,12 @@ impl Orders {
 
     fn open_quote(&self, text: &str) -> Result<Quote, Fault> {
         let quote = self.seal.open("quote", text).and_then(|payload| serde_json::from_slice(&payload).ok());
-        quote.ok_or_else(|| Fault::invalid_field("/quote", "this is no quote of ours; send the text `quote` of an answer to POST /v1/carts/{id}/quotes"))
+        quote.ok_or_else(|| {
+            Fault::invalid_field(
+                "/quote",
+                "this is no quote of ours; send the text `quote` of an answer to POST /v1/carts/{id}/quotes",
+            )
+        })
     }
 
     async fn staff_move(
@@ -436,7 +477,8 @@ fn check_contact(contact: &Contact) -> Result<(), Fault> {
     check_text("/contact/email", &contact.email, 3)?;
     check_text("/contact/phone", &contact.phone, 0)?;
     let parts: Vec<&str> = contact.email.split('@').collect();
-    let sound = matches!(parts[..], [user, host] if !user.is_empty() && host.contains('.')) && !contact.email.contains(char::is_whitespace);
+    let sound = matches!(parts[..], [user, host] if !user.is_empty() && host.contains('.'))
+        && !contact.email.contains(char::is_whitespace);
     if sound { Ok(()) } else { Err(Fault::invalid_field("/contact/email", "not an e-mail address: expected name@host.tld")) }
 }
 

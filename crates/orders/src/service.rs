@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use contracts::orders::{Contact, OrderPlaced};
 use contracts::inventory::{HoldRequest, Wanted};
+use contracts::orders::{Contact, OrderPlaced};
 use contracts::{Address, CartId, OrderId, PersonId, Slot, SlotKey, StoreId};
 use engine::{Handle, Lane, Stop, Stored, Work};
 use kernel::{Bucket, Fault, TraceContext};
@@ -65,7 +65,8 @@ pub(crate) fn make_quote(work: &mut Work<'_>, cart: CartId, starts_at: SlotKey, 
     work.want::<SlotCopy>(&(cart.store, starts_at));
     let store = work.load::<StoreCopy>(&cart.store, "store")?;
     let slot = work.find::<SlotCopy>(&(cart.store, starts_at))?;
-    let offers: Vec<_> = work.find_all::<ListingCopy>(&listings)?.into_iter().map(|listing| listing.map(|listing| listing.offer())).collect();
+    let offers: Vec<_> =
+        work.find_all::<ListingCopy>(&listings)?.into_iter().map(|listing| listing.map(|listing| listing.offer())).collect();
     if store.0.paused {
         return Err(paused().into());
     }
@@ -199,7 +200,11 @@ pub(crate) fn ready_order(work: &mut Work<'_>, order: OrderId) -> Result<Stored,
     move_order(work, order, |order, work| order.ready("picker", work.now()))
 }
 
-fn move_order(work: &mut Work<'_>, id: OrderId, step: impl Fn(&mut Order, &Work<'_>) -> Result<Vec<Said>, Fault>) -> Result<Stored, Stop> {
+fn move_order(
+    work: &mut Work<'_>,
+    id: OrderId,
+    step: impl Fn(&mut Order, &Work<'_>) -> Result<Vec<Said>, Fault>,
+) -> Result<Stored, Stop> {
     let mut order = (*work.load::<Order>(&id, "order")?).clone();
     let said = step(&mut order, work)?;
     finish(work, order, said)?;

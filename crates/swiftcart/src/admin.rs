@@ -29,7 +29,7 @@ async fn live() -> Result<Answer, Fault> {
 /// Every service reaches its database; otherwise 503 with the reason.
 async fn ready(State(program): State<Program>) -> Result<Answer, Fault> {
     for running in &program.running {
-        running.ready().await?;
+        running.events_said().await?;
     }
     Ok(Answer::ok(json!({ "ready": true })))
 }

@@ -42,9 +42,17 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.server.listen).await;
     let listener = listener.with_context(|| format!("{} cannot be listened on", settings.server.listen))?;
     let shop = compose::start(&settings).await?;
-    if arguments.no_sample { first_admin(&shop).await? } else { sample_shop(&shop, &settings.server.data).await? }
+    if arguments.no_sample {
+        first_admin(&shop).await?
+    } else {
+        sample_shop(&shop, &settings.server.data).await?
+    }
     println!("SwiftCart is open at http://{}", listener.local_addr()?);
-    let limits = ServeLimits { connections_max: settings.server.connections_max, head_ms_max: HEAD_MS_MAX, drain_ms_max: settings.server.drain_ms };
+    let limits = ServeLimits {
+        connections_max: settings.server.connections_max,
+        head_ms_max: HEAD_MS_MAX,
+        drain_ms_max: settings.server.drain_ms,
+    };
     web::serve(listener, shop.router.clone(), shop.runtime.clone(), limits, asked_to_stop()).await;
     shop.shut_down().await;
     Ok(ExitCode::SUCCESS)
@@ -97,7 +105,10 @@ async fn asked_to_stop() {
 async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
     let settings = Settings::of_place(place)?;
     tell_by(&settings.server.log)?;
-    anyhow::ensure!(!settings.server.database.is_empty(), "migrate needs --database URL; the embedded database is brought up to date by `serve`");
+    anyhow::ensure!(
+        !settings.server.database.is_empty(),
+        "migrate needs --database URL; the embedded database is brought up to date by `serve`"
+    );
     let store = Store::postgres(&settings.server.database, 2).await?;
     let services = tables::services(&settings, &Arc::new(SandboxProvider::unconnected(&settings.payments)));
     let applied = store.migrate(&tables::migrations(&services)).await?;
@@ -113,13 +124,18 @@ async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
     let token = String::new();
     let report = audit::run(runtime, audit::Options { url: arguments.url, token, quiescent: arguments.quiescent }).await?;
-    if arguments.json { println!("{}", serde_json::to_string_pretty(&report)?) } else { println!("{report}") }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?)
+    } else {
+        println!("{report}")
+    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Tells what happens on the standard error output, as far as `filter` lets it pass.
 fn tell_by(filter: &str) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }

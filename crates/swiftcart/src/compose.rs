@@ -10,7 +10,7 @@ use log::Wakes;
 use payments::SandboxProvider;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, RouteInfo, Router, Routes, Seal};
+use web::{Door, Keyring, Limits, Router, Routes, Seal};
 
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
@@ -26,8 +26,9 @@ const RETRY_AFTER_MS: Millis = 1000;
 pub(crate) struct Shop {
     /// Its routes behind the door.
     pub(crate) router: Router,
-    /// What these routes are, and for whom.
-    pub(crate) routes: Vec<RouteInfo>,
+    /// What these routes are, and for whom: for the tests that try all of them.
+    #[cfg(test)]
+    pub(crate) routes: Vec<web::RouteInfo>,
     /// The port to the world.
     pub(crate) runtime: Arc<dyn Runtime>,
     /// The door of identity, to make the first admin.
@@ -87,9 +88,20 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         deadline_ms: settings.server.deadline_ms,
         retry_after_ms: RETRY_AFTER_MS,
     };
+    #[cfg(test)]
     let list = routes.list();
     let router = Door::new(runtime.clone(), keyring, limits).open(routes);
-    Ok(Shop { router, routes: list, runtime, identity, seal, running, alive, _data: data })
+    Ok(Shop {
+        router,
+        #[cfg(test)]
+        routes: list,
+        runtime,
+        identity,
+        seal,
+        running,
+        alive,
+        _data: data,
+    })
 }
 
 /// The doors of all services.
@@ -132,6 +144,16 @@ impl Doors {
 }
 
 impl Shop {
+    /// How many events each service has said: for tests that nothing was.
+    #[cfg(test)]
+    pub(crate) async fn events_said(&self) -> Result<Vec<i64>, kernel::Fault> {
+        let mut said = Vec::new();
+        for running in &self.running {
+            said.push(running.events_said().await?);
+        }
+        Ok(said)
+    }
+
     /// Stops every service: each ends what it has begun.
     pub(crate) async fn shut_down(self) {
         drop(self.alive);

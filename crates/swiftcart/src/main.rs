@@ -1,6 +1,8 @@
 //! The binary: parses the command line and calls one function. Leaves everything else to the modules beside it.
 
 mod admin;
+#[cfg(test)]
+mod broken_input;
 mod cli;
 mod commands;
 mod compose;

@@ -114,11 +114,25 @@ struct Person {
 
 /// Makes the sample shop in a database that has no people yet, or goes on where it was broken off.
 /// `None` if this database is another shop's.
-pub(crate) async fn make(router: &Router, runtime: &Arc<dyn Runtime>, identity: &engine::Handle, seal: &Seal) -> anyhow::Result<Option<Logins>> {
+pub(crate) async fn make(
+    router: &Router,
+    runtime: &Arc<dyn Runtime>,
+    identity: &engine::Handle,
+    seal: &Seal,
+) -> anyhow::Result<Option<Logins>> {
     let people: People = serde_json::from_str(PEOPLE).context("people.json")?;
     let password = |email: &str| password_of(seal, email);
-    let admin = people.staff.iter().find(|staff| staff.roles.iter().any(|role| role.role == "admin")).context("the sample has no admin")?;
-    let admin = Login { name: admin.name.clone(), email: admin.email.clone(), password: password(&admin.email), roles: vec![Role { role: "admin".to_owned(), store: None }] };
+    let admin = people
+        .staff
+        .iter()
+        .find(|staff| staff.roles.iter().any(|role| role.role == "admin"))
+        .context("the sample has no admin")?;
+    let admin = Login {
+        name: admin.name.clone(),
+        email: admin.email.clone(),
+        password: password(&admin.email),
+        roles: vec![Role { role: "admin".to_owned(), store: None }],
+    };
     identity::ensure_admin(identity, &admin.name, &admin.email, identity::Secret::new(&*admin.password)).await?;
     let Some(token) = sign_in(router, &admin).await? else { return Ok(None) };
     let maker = Maker { router: router.clone(), runtime: runtime.clone(), token };
@@ -150,17 +164,34 @@ async fn sign_in(router: &Router, login: &Login) -> anyhow::Result<Option<String
     }
 }
 
-fn logins(people: &People, admin: Login, stores: &HashMap<String, String>, password: impl Fn(&str) -> String) -> anyhow::Result<Logins> {
+fn logins(
+    people: &People,
+    admin: Login,
+    stores: &HashMap<String, String>,
+    password: impl Fn(&str) -> String,
+) -> anyhow::Result<Logins> {
     let store_id = |slug: &str| stores.get(slug).cloned().with_context(|| format!("the sample has no store {slug}"));
-    let login = |name: &str, email: &str, roles: Vec<Role>| Login { name: name.to_owned(), email: email.to_owned(), password: password(email), roles };
+    let login = |name: &str, email: &str, roles: Vec<Role>| Login {
+        name: name.to_owned(),
+        email: email.to_owned(),
+        password: password(email),
+        roles,
+    };
     let mut staff = Vec::new();
     for person in people.staff.iter().filter(|person| person.email != admin.email) {
-        let roles = person.roles.iter().map(|role| Ok(Role { role: role.role.clone(), store: role.store.as_deref().map(store_id).transpose()? }));
+        let roles = person
+            .roles
+            .iter()
+            .map(|role| Ok(Role { role: role.role.clone(), store: role.store.as_deref().map(store_id).transpose()? }));
         staff.push(login(&person.name, &person.email, roles.collect::<anyhow::Result<_>>()?));
     }
     let mut couriers = Vec::new();
     for person in &people.couriers {
-        couriers.push(login(&person.name, &person.email, vec![Role { role: "courier".to_owned(), store: Some(store_id(&person.store)?) }]));
+        couriers.push(login(
+            &person.name,
+            &person.email,
+            vec![Role { role: "courier".to_owned(), store: Some(store_id(&person.store)?) }],
+        ));
     }
     let customer = || vec![Role { role: "customer".to_owned(), store: None }];
     let shoppers = people.shoppers.iter().map(|person| login(&person.name, &person.email, customer())).collect();
@@ -198,7 +229,11 @@ impl Maker {
             let (path, key) = (format!("/v1/admin/categories/{}", category.slug), format!("sample-category-{}", category.slug));
             self.write(Method::PUT, &path, &key, &json!({ "name": category.name, "position": position })).await?;
         }
-        stream::iter(&goods.products).map(|product| self.make_product(product, stores)).buffer_unordered(AT_ONCE).try_collect().await
+        stream::iter(&goods.products)
+            .map(|product| self.make_product(product, stores))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn make_product(&self, product: &Product, stores: &HashMap<String, String>) -> anyhow::Result<()> {
@@ -209,10 +244,17 @@ impl Maker {
             "name": product.name, "detail": product.detail, "category": product.category, "price_minor": product.price_minor,
             "tax_class": product.tax_class, "barcode": product.barcode, "keywords": product.keywords, "stores": listed,
         });
-        self.write(Method::PUT, &format!("/v1/admin/products/{}", product.sku), &format!("sample-product-{}", product.sku), &body).await?;
+        self.write(
+            Method::PUT,
+            &format!("/v1/admin/products/{}", product.sku),
+            &format!("sample-product-{}", product.sku),
+            &body,
+        )
+        .await?;
         for store in ids {
             let path = format!("/v1/admin/stores/{store}/stock/{}", product.sku);
-            self.write(Method::PUT, &path, &format!("sample-stock-{}", product.sku), &json!({ "on_hand": product.stock })).await?;
+            self.write(Method::PUT, &path, &format!("sample-stock-{}", product.sku), &json!({ "on_hand": product.stock }))
+                .await?;
         }
         Ok(())
     }
@@ -220,7 +262,8 @@ impl Maker {
     /// Makes everybody, the shopper last whose login says that the sample shop is whole.
     async fn make_people(&self, people: &People, logins: &Logins) -> anyhow::Result<()> {
         let staff = logins.staff.iter().map(|login| (login, None));
-        let couriers = logins.couriers.iter().zip(&people.couriers).map(|(login, courier)| (login, Some(courier.vehicle.clone())));
+        let couriers =
+            logins.couriers.iter().zip(&people.couriers).map(|(login, courier)| (login, Some(courier.vehicle.clone())));
         let shoppers = logins.shoppers.iter().map(|login| (login, None));
         for (login, vehicle) in staff.chain(couriers).chain(shoppers) {
             self.make_person(&Person { login: login.clone(), vehicle }).await?;
@@ -256,5 +299,9 @@ impl Maker {
 }
 
 fn refused(what: &str, reply: &Reply) -> anyhow::Error {
-    anyhow::anyhow!("the sample shop cannot be made: {what} was answered with {} {}", reply.status, String::from_utf8_lossy(&reply.body))
+    anyhow::anyhow!(
+        "the sample shop cannot be made: {what} was answered with {} {}",
+        reply.status,
+        String::from_utf8_lossy(&reply.body)
+    )
 }

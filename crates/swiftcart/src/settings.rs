@@ -103,7 +103,12 @@ impl Settings {
             notifications: notifications.context(missing)?,
         };
         // One number of the shop, which every service that makes ids needs.
-        for buckets in [&mut settings.identity.buckets, &mut settings.catalog.buckets, &mut settings.orders.buckets, &mut settings.delivery.buckets] {
+        for buckets in [
+            &mut settings.identity.buckets,
+            &mut settings.catalog.buckets,
+            &mut settings.orders.buckets,
+            &mut settings.delivery.buckets,
+        ] {
             *buckets = Buckets::new(settings.server.buckets).unwrap_or_default();
         }
         Ok(settings)
@@ -128,7 +133,10 @@ impl Server {
         for (name, _) in counts.iter().filter(|(_, value)| *value == 0) {
             wrong.push(format!("server.{name} must be 1 or more"));
         }
-        for (name, _) in [("deadline_ms", self.deadline_ms), ("drain_ms", self.drain_ms)].iter().filter(|(_, value)| !(100..=600_000).contains(value)) {
+        for (name, _) in [("deadline_ms", self.deadline_ms), ("drain_ms", self.drain_ms)]
+            .iter()
+            .filter(|(_, value)| !(100..=600_000).contains(value))
+        {
             wrong.push(format!("server.{name} must be from 100 to 600000"));
         }
         if Buckets::new(self.buckets).is_none() {
@@ -148,7 +156,9 @@ fn read_file(path: &Path) -> anyhow::Result<Table> {
 
 #[allow(clippy::disallowed_methods, reason = "this is where the environment comes in")]
 fn environment() -> Vec<(String, String)> {
-    std::env::vars().filter_map(|(name, value)| name.strip_prefix(ENVIRONMENT).map(|name| (name.to_lowercase().replace("__", "."), value))).collect()
+    std::env::vars()
+        .filter_map(|(name, value)| name.strip_prefix(ENVIRONMENT).map(|name| (name.to_lowercase().replace("__", "."), value)))
+        .collect()
 }
 
 /// Lays `over` on `under`, whose names are all there are.
@@ -186,7 +196,12 @@ fn set(all: &mut Table, path: &str, text: &str, wrong: &mut Vec<String>) {
 }
 
 /// The section `name`, with what is wrong in it.
-fn section<T: DeserializeOwned>(all: &Table, name: &str, validate: impl Fn(&T) -> Vec<String>, wrong: &mut Vec<String>) -> Option<T> {
+fn section<T: DeserializeOwned>(
+    all: &Table,
+    name: &str,
+    validate: impl Fn(&T) -> Vec<String>,
+    wrong: &mut Vec<String>,
+) -> Option<T> {
     let table = all.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
     match T::deserialize(Value::Table(table)) {
         Ok(section) => {
@@ -221,7 +236,14 @@ mod tests {
         let file: Table = "colour = 1\n[server]\nlisten = 5\nport = 80\n[payments]\ncalls_max = 0".parse().unwrap();
         let environment = vec![("orders.quote_ttl_ms".to_owned(), "soon".to_owned()), ("shop.name".to_owned(), "x".to_owned())];
         let told = Settings::layered(Some(file), environment).unwrap_err().to_string();
-        for part in ["colour is not a setting", "server.listen must be", "server.port is not", "payments.calls_max must", "orders.quote_ttl_ms must", "SWIFTCART__SHOP__NAME is not"] {
+        for part in [
+            "colour is not a setting",
+            "server.listen must be",
+            "server.port is not",
+            "payments.calls_max must",
+            "orders.quote_ttl_ms must",
+            "SWIFTCART__SHOP__NAME is not",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
     }

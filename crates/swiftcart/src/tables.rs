@@ -99,7 +99,7 @@ mod tests {
 
     fn nothing(kind: Kind) -> store::Value {
         match kind {
-            Kind::Int => 0.into(),
+            Kind::Int => 0_i64.into(),
             Kind::Text | Kind::Texts => "".into(),
             Kind::Blob => Vec::new().into(),
             Kind::Id => kernel::Id::from_bytes([0; 16]).into(),

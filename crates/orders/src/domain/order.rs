@@ -4,7 +4,8 @@
 
 use contracts::inventory::{HoldCommit, HoldConsume, HoldRelease, Short, Thing};
 use contracts::orders::{
-    Contact, Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderDelivered, OrderPaymentFailed, OrderReady, OrderRejected, OrderReserved,
+    Contact, Line, OrderCancelled, OrderCancelling, OrderConfirmed, OrderDelivered, OrderPaymentFailed, OrderReady,
+    OrderRejected, OrderReserved,
 };
 use contracts::{Address, CartId, OrderId, PersonId, Slot, StoreId};
 use kernel::{Fault, Millis, Money, Timestamp};
@@ -326,13 +327,17 @@ impl Order {
                 said.push(Said::Confirmed(OrderConfirmed { order, store, contact, address, slot }));
                 self.enter(State::Confirmed, by, now);
             }
-            (State::Ready, ..) if self.delivery.picked_up || self.delivery.delivered => self.enter(State::OutForDelivery, by, now),
+            (State::Ready, ..) if self.delivery.picked_up || self.delivery.delivered => {
+                self.enter(State::OutForDelivery, by, now)
+            }
             (State::OutForDelivery, ..) if self.delivery.delivered => {
                 said.push(Said::Delivered(OrderDelivered { order, amount: self.total }));
                 said.push(Said::Consume(HoldConsume { order, store }));
                 self.enter(State::Delivered, by, now);
             }
-            (State::Cancelling, hold, Payment::Voided) if hold.is_over() && (self.delivery.withdrawn || !self.was(State::Confirmed)) => {
+            (State::Cancelling, hold, Payment::Voided)
+                if hold.is_over() && (self.delivery.withdrawn || !self.was(State::Confirmed)) =>
+            {
                 let reason = self.reason.clone().unwrap_or_default();
                 said.push(Said::Cancelled(OrderCancelled { order, reason }));
                 self.enter(State::Cancelled, by, now);

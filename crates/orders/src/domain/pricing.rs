@@ -49,7 +49,8 @@ impl Quote {
     /// Whether it is still for what the cart holds.
     #[must_use]
     pub fn matches(&self, lines: &[CartLine]) -> bool {
-        self.lines.len() == lines.len() && self.lines.iter().zip(lines).all(|(quoted, line)| quoted.sku == line.sku && quoted.quantity == line.quantity)
+        self.lines.len() == lines.len()
+            && self.lines.iter().zip(lines).all(|(quoted, line)| quoted.sku == line.sku && quoted.quantity == line.quantity)
     }
 }
 
@@ -63,7 +64,10 @@ pub fn price_lines(store: &Store, lines: &[CartLine], offers: &[Option<Offer>]) 
         .zip(offers)
         .enumerate()
         .filter(|(_, (_, offer))| !offer.as_ref().is_some_and(|offer| offer.listed))
-        .map(|(index, (line, _))| FieldFault { field: format!("/lines/{index}"), detail: format!("{} is not sold by this store now; take it out", line.sku) })
+        .map(|(index, (line, _))| FieldFault {
+            field: format!("/lines/{index}"),
+            detail: format!("{} is not sold by this store now; take it out", line.sku),
+        })
         .collect();
     if !unsold.is_empty() {
         let mut fault = Fault::conflict("not-sold", "some lines are not sold by this store now");
@@ -107,7 +111,14 @@ pub fn fee(store: &Store, door: Point, goods: Money) -> Result<Money, Fault> {
 ///
 /// # Errors
 /// As [`fee`], and `amount-too-large`.
-pub fn quote(cart: CartId, store: &Store, door: Point, slot: Slot, lines: Vec<Line>, expires_at: Timestamp) -> Result<Quote, Fault> {
+pub fn quote(
+    cart: CartId,
+    store: &Store,
+    door: Point,
+    slot: Slot,
+    lines: Vec<Line>,
+    expires_at: Timestamp,
+) -> Result<Quote, Fault> {
     let sum = |amounts: Vec<Money>| amounts.into_iter().try_fold(Money::zero(store.currency), Money::plus).ok_or_else(too_large);
     let tax = sum(lines.iter().map(|line| line.tax).collect())?;
     let gross = sum(lines.iter().map(|line| line.total).collect())?;
@@ -156,7 +167,11 @@ pub(crate) mod tests {
 
     fn quote_of(lines: &[CartLine], offers: &[Option<Offer>]) -> Result<Quote, Fault> {
         let store = store();
-        let slot = Slot { starts_at: SlotKey(Timestamp::from_millis(5)), ends_at: Timestamp::from_millis(9), cutoff_at: Timestamp::from_millis(8) };
+        let slot = Slot {
+            starts_at: SlotKey(Timestamp::from_millis(5)),
+            ends_at: Timestamp::from_millis(9),
+            cutoff_at: Timestamp::from_millis(8),
+        };
         let cart = CartId(Id::new(Timestamp::from_millis(2), Bucket(1), &mut Draw::seeded(2)));
         let lines = price_lines(&store, lines, offers)?;
         quote(cart, &store, Point { lat: 33.78, lon: -84.36 }, slot, lines, Timestamp::from_millis(100))

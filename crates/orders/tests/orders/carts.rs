@@ -194,7 +194,8 @@ async fn what_cannot_be_had_has_no_quote(engine: Engine) {
     shop.change_lines(&cart, &[("MILK", 2), ("CAVIAR", 1), ("SOAP", 1), ("CAVIAR", 2)]).await;
     let (refusal, members) = ask(slot).await;
     assert_eq!(refusal, is(409, "not-sold", "/lines/1"));
-    let fields: Vec<&str> = members["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    let fields: Vec<&str> =
+        members["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
     assert_eq!(fields, ["/lines/1", "/lines/3"]);
 
     shop.change_lines(&cart, &[("MILK", 2), ("SOAP", 1)]).await;

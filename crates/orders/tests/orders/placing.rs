@@ -38,7 +38,10 @@ async fn an_order_is_taken_once_and_said_once(engine: Engine) {
     let order = body(&reply);
     let path = format!("/v1/orders/{}", text(&order["id"]));
     assert_eq!(reply.header("location"), Some(path.as_str()));
-    assert_eq!((&order["state"], &order["total"], &order["fee"], &order["tax"]), (&json!("placed"), &quote["total"], &quote["fee"], &quote["tax"]));
+    assert_eq!(
+        (&order["state"], &order["total"], &order["fee"], &order["tax"]),
+        (&json!("placed"), &quote["total"], &quote["fee"], &quote["tax"])
+    );
     assert_eq!((&order["lines"], &order["slot"]), (&quote["lines"], &quote["slot"]));
     assert_eq!((&order["contact"], &order["address"]), (&contact(), &address()));
     assert_eq!((&order["hold"]["state"], &order["payment"]["state"]), (&json!("requested"), &json!("created")));

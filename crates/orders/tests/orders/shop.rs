@@ -14,7 +14,9 @@ use kernel::{Bucket, Draw, Id, Millis, Money, Runtime, Timestamp, TraceContext};
 use log::{Outbox, Wakes};
 use orders::Config;
 use testkit::{Engine, TestStore, fresh};
-use web::{Call, Door, Grant, Json, Keyring, Limits, Method, Person, Reply, Role, RouteInfo, Router, SigningKey, TOKEN_TTL_MS, json};
+use web::{
+    Call, Door, Grant, Json, Keyring, Limits, Method, Person, Reply, Role, RouteInfo, Router, SigningKey, TOKEN_TTL_MS, json,
+};
 
 /// How long a condition may take to come true.
 const PATIENCE_MS: Millis = 20_000;

@@ -93,7 +93,9 @@ impl Server {
     pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
         stream.write_all(head.as_bytes()).ok()?;
         stream.write_all(body.as_bytes()).ok()?;
         let mut answer = String::new();
@@ -109,7 +111,9 @@ impl Server {
         let mut after = String::new();
         loop {
             let path = format!("/v1/admin/audit/orders/facts?limit=100{after}");
-            let Some((200, page)) = self.request("GET", &path, &format!("Authorization: Bearer {token}\r\n"), "") else { return count };
+            let Some((200, page)) = self.request("GET", &path, &format!("Authorization: Bearer {token}\r\n"), "") else {
+                return count;
+            };
             count += page["items"].as_array().map_or(0, Vec::len);
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),

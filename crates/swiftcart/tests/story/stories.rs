@@ -41,7 +41,8 @@ async fn from_an_address_to_a_doorstep_on_sqlite() {
 async fn from_an_address_to_a_doorstep_on_postgresql() {
     let database = testkit::fresh(Engine::Postgres).await;
     let data = tempfile::tempdir().expect("a directory");
-    let refused = swiftcart().args(["serve", "--database", &database.url, "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).output();
+    let refused =
+        swiftcart().args(["serve", "--database", &database.url, "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).output();
     let refused = refused.expect("it runs");
     assert!(!refused.status.success() && said(&refused).contains("swiftcart migrate"), "{}", said(&refused));
     migrate(&database.url);

@@ -219,7 +219,12 @@ fn an_order_goes_its_way_to_the_door() {
 fn each_way_out_ends_and_says_what_others_must_do() {
     let cases: Vec<(&str, Vec<Step>, State, &str)> = vec![
         ("short of stock and slot", vec![rejected()], State::Rejected, "rejected"),
-        ("given up before anything is known", vec![Step::Cancel, released(), voided()], State::Cancelled, "cancelling release cancelled"),
+        (
+            "given up before anything is known",
+            vec![Step::Cancel, released(), voided()],
+            State::Cancelled,
+            "cancelling release cancelled",
+        ),
         (
             "given up while stock turns out short",
             vec![Step::Cancel, rejected(), voided()],
@@ -392,7 +397,10 @@ fn check(before: &Order, after: &Order, said: &[Said]) -> Result<(), TestCaseErr
     let states: BTreeSet<&str> = after.history.iter().map(|moment| moment.state.as_str()).collect();
     prop_assert_eq!(states.len(), after.history.len(), "a state is entered once");
     prop_assert!(!before.state.is_final() || before.state == after.state, "what has ended stays so");
-    prop_assert!(before.hold.rank() <= after.hold.rank() && before.payment.rank() <= after.payment.rank(), "what is known stays so");
+    prop_assert!(
+        before.hold.rank() <= after.hold.rank() && before.payment.rank() <= after.payment.rank(),
+        "what is known stays so"
+    );
     for said in said {
         match said {
             Said::Confirmed(_) => prop_assert!(after.hold == Hold::Committed && after.payment == Payment::Authorised),
