@@ -16,10 +16,10 @@ use crate::figures::Summary;
 use crate::people::{Logins, Session};
 use crate::picker::{Claims, Picker};
 use crate::progress;
-use crate::settle;
 use crate::shopper::Shopping;
 use crate::tokens::TokenMix;
 use crate::world::{Started, World, start, together};
+use crate::{levels, settle};
 
 /// What to replay, where and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,8 @@ pub struct Replay {
     pub seed: u64,
     /// Only so many baskets.
     pub limit: Option<usize>,
+    /// Whether stock of some products and places of some slots are made scarce first.
+    pub scarce: bool,
     /// Where to write the figures as JSON too.
     pub json: Option<PathBuf>,
     /// How shoppers pay.
@@ -57,6 +59,7 @@ impl Replay {
             shoppers: 64,
             seed: 1,
             limit: None,
+            scarce: false,
             json: None,
             mix: TokenMix::default(),
             give_up_after_ms: 60_000,
@@ -78,6 +81,10 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
     let baskets = baskets::read(&options.file, options.limit)?;
     let city = City::explore(&client, &baskets).await?;
     let world = Arc::new(World::new(client.clone()));
+    let admin = Session::new(client.clone(), &logins.admin);
+    if options.scarce {
+        levels::make_scarce(&client, &admin).await?;
+    }
 
     let staff = open(&world, &logins, baskets.len());
     let regulars = logins.shoppers.iter().map(|login| Session::new(client.clone(), login)).collect();
@@ -93,7 +100,6 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
     let mut summary = world.figures.summary(elapsed_ms, client.repeats());
     summary.faults = left.into_iter().filter_map(Result::err).map(|error| format!("staff: {error}")).collect();
     summary.faults.extend(settle::verify(&client, &world.figures.acknowledged()).await?);
-    let admin = Session::new(client.clone(), &logins.admin);
     summary.audit = Some(settle::audit_at_rest(&runtime, &admin, &options.urls[0], options.settle_within_ms).await?);
     if let Some(path) = &options.json {
         settle::write_json(path, &summary)?;

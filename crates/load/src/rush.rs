@@ -17,6 +17,7 @@ use crate::city::{StoreView, address_in, list};
 use crate::client::{Ask, Client};
 use crate::error::LoadError;
 use crate::figures::{Acknowledged, Ended, Figures, Latency};
+use crate::levels::set_level;
 use crate::people::{Logins, Session};
 use crate::settle;
 use crate::shopper::{Errand, OrderView, Quoted, cancel, free_slot, place, quote};
@@ -159,14 +160,6 @@ struct Slot {
     left: i64,
 }
 
-/// How much of a thing there is after it was set.
-#[derive(Deserialize)]
-struct Level {
-    #[serde(alias = "left")]
-    available: i64,
-    held: i64,
-}
-
 /// How a buyer came away.
 enum Came {
     Promised(OrderView),
@@ -264,19 +257,6 @@ impl Scene {
     async fn units_left(&self, admin: &Session) -> Result<Option<i64>, LoadError> {
         let stock: Vec<Stock> = admin.list(&format!("/v1/stores/{}/stock", self.store.id)).await?;
         Ok(stock.iter().find(|stock| stock.sku == self.sku).map(|stock| stock.available))
-    }
-}
-
-/// Sets how much of a thing is to be had, beyond what is held for earlier orders.
-async fn set_level(client: &Client, admin: &Session, path: &str, name: &str, wanted: i64) -> Result<(), LoadError> {
-    let mut in_all = wanted;
-    loop {
-        let ask = Ask::put(path).key(client.new_key()).body(json!({ name: in_all }));
-        let level: Level = admin.send(&ask).await?.expect()?;
-        if level.available == wanted {
-            return Ok(());
-        }
-        in_all = wanted.saturating_add(level.held);
     }
 }
 

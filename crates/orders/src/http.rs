@@ -1,6 +1,7 @@
 //! The routes of orders: what reaches an address, carts, quotes, orders, and what the people of a store do with them.
 //! Parses, asks `service`, presents. Leaves rules to `domain`.
 
+mod strict;
 mod views;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::domain::pricing::Quote;
 use crate::service::{self, MakeCart, PlaceOrder, view_of_quote};
 use crate::store::{ORDERS_ALL, ORDERS_OF_CUSTOMER, ORDERS_OF_STORE, STORES, StoreCopy};
 
+use strict::{StrictAddress, StrictContact};
 use views::{Audience, show_cart, view_of_order, view_of_order_row, view_of_reach};
 
 /// How many stores are looked at to find those that reach an address.
@@ -78,6 +80,7 @@ async fn find_reach(State(orders): State<Orders>, Query(query): Query<ReachQuery
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewCart {
+    #[serde(with = "StrictAddress")]
     address: Address,
     store: Option<StoreId>,
     #[serde(default)]
@@ -190,6 +193,7 @@ async fn quote_cart(
 #[serde(deny_unknown_fields)]
 struct NewOrder {
     quote: String,
+    #[serde(with = "StrictContact")]
     contact: Contact,
     payment_token: String,
 }
@@ -236,10 +240,16 @@ async fn read_order(
     when: Conditions,
     prefer: Prefer,
 ) -> Result<Answer, Fault> {
-    let known = |version: i64| when.fresh(version);
-    let (order, version) =
-        orders.handle.find_changed::<Order>(&id, known, prefer.wait_ms.unwrap_or(0)).await?.ok_or_else(no_order)?;
+    let (order, version) = orders.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
     let audience = orders.audience(&caller, &order)?;
+    // Only whoever may see the order waits for it: others would learn from the wait that it exists.
+    let (order, version) = match prefer.wait_ms.filter(|_| when.fresh(version)) {
+        Some(wait_ms) => {
+            let known = |version: i64| when.fresh(version);
+            orders.handle.find_changed::<Order>(&id, known, wait_ms).await?.ok_or_else(no_order)?
+        }
+        None => (order, version),
+    };
     Ok(when.answer(version, view_of_order(&order, audience)))
 }
 

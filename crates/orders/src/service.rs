@@ -70,6 +70,9 @@ pub(crate) fn make_quote(work: &mut Work<'_>, cart: CartId, starts_at: SlotKey, 
     if store.0.paused {
         return Err(paused().into());
     }
+    if !store.0.reaches(cart.address.point) {
+        return Err(no_longer_reached().into());
+    }
     let now = work.now();
     let slot = slot.filter(|slot| slot.cutoff_at > now).ok_or_else(slot_closed)?;
     let slot = Slot { starts_at: slot.starts_at, ends_at: slot.ends_at, cutoff_at: slot.cutoff_at };
@@ -277,6 +280,10 @@ pub(crate) fn out_of_zone() -> Fault {
     let mut fault = Fault::invalid_field("/address/point", "no store delivers to this address; try another one");
     "out-of-zone".clone_into(&mut fault.reason);
     fault
+}
+
+fn no_longer_reached() -> Fault {
+    Fault::conflict("out-of-zone", "the store does not deliver to this address any more; make a new cart for it")
 }
 
 fn paused() -> Fault {

@@ -107,6 +107,12 @@ pub(crate) struct Replay {
     /// Use only so many baskets.
     #[arg(long)]
     pub(crate) limit: Option<usize>,
+    /// First make stock of some products and places of some slots scarce, as the admin.
+    #[arg(long)]
+    pub(crate) scarce: bool,
+    /// After how many seconds without any success to give up.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=3600))]
+    pub(crate) give_up_after_s: i64,
 }
 
 #[derive(Args, Clone, Debug)]

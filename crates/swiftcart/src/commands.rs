@@ -31,7 +31,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Some(Command::Serve(serve_with)) => serve(&serve_with).await,
             Some(Command::Migrate(place)) => migrate(&place).await,
             Some(Command::Audit(audit_with)) => audit(audit_with).await,
-            Some(Command::Load(_)) => Ok(ExitCode::FAILURE),
+            Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
+            Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
         }
     })
 }
@@ -122,14 +123,38 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
 /// Asks a living shop about every invariant.
 async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
-    let token = String::new();
+    let token = load::admin_token(runtime.clone(), &arguments.url, &arguments.logins).await?;
     let report = audit::run(runtime, audit::Options { url: arguments.url, token, quiescent: arguments.quiescent }).await?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?)
     } else {
         println!("{report}")
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(report.is_clean()))
+}
+
+async fn replay(arguments: Replay) -> anyhow::Result<ExitCode> {
+    let Replay { file, target, shoppers, limit, scarce, give_up_after_s } = arguments;
+    let mut options = load::Replay::new(file, target.logins, target.urls);
+    (options.shoppers, options.limit, options.scarce, options.seed, options.json) =
+        (shoppers, limit, scarce, target.seed, target.json);
+    options.give_up_after_ms = give_up_after_s * 1000;
+    let summary = load::replay(Arc::new(TokioRuntime::new()), options).await?;
+    println!("{summary}");
+    Ok(exit_code(summary.is_clean()))
+}
+
+async fn rush(arguments: Rush) -> anyhow::Result<ExitCode> {
+    let Rush { target, buyers, units, slot } = arguments;
+    let mut options = load::Rush::new(target.logins, target.urls);
+    (options.buyers, options.units, options.slot, options.seed, options.json) = (buyers, units, slot, target.seed, target.json);
+    let summary = load::rush(Arc::new(TokioRuntime::new()), options).await?;
+    println!("{summary}");
+    Ok(exit_code(summary.is_clean()))
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Tells what happens on the standard error output, as far as `filter` lets it pass.

@@ -328,7 +328,7 @@ impl Order {
                 self.enter(State::Confirmed, by, now);
             }
             (State::Ready, ..) if self.delivery.picked_up || self.delivery.delivered => {
-                self.enter(State::OutForDelivery, by, now)
+                self.enter(State::OutForDelivery, by, now);
             }
             (State::OutForDelivery, ..) if self.delivery.delivered => {
                 said.push(Said::Delivered(OrderDelivered { order, amount: self.total }));

@@ -57,13 +57,15 @@ impl Quote {
 /// Prices `lines`; `offers` are what is known of each line's SKU, in their order.
 ///
 /// # Errors
-/// `not-sold` naming each line, `amount-too-large`, or `internal` if a tax class is unknown to the store.
+/// `not-sold` naming each line that is not listed, or whose tax class the store does not know any more; `amount-too-large`.
 pub fn price_lines(store: &Store, lines: &[CartLine], offers: &[Option<Offer>]) -> Result<Vec<Line>, Fault> {
     let unsold: Vec<FieldFault> = lines
         .iter()
         .zip(offers)
         .enumerate()
-        .filter(|(_, (_, offer))| !offer.as_ref().is_some_and(|offer| offer.listed))
+        .filter(|(_, (_, offer))| {
+            !offer.as_ref().is_some_and(|offer| offer.listed && store.tax_basis_points.contains_key(&offer.tax_class))
+        })
         .map(|(index, (line, _))| FieldFault {
             field: format!("/lines/{index}"),
             detail: format!("{} is not sold by this store now; take it out", line.sku),
@@ -78,8 +80,7 @@ pub fn price_lines(store: &Store, lines: &[CartLine], offers: &[Option<Offer>]) 
 }
 
 fn price_line(store: &Store, line: &CartLine, offer: &Offer) -> Result<Line, Fault> {
-    let rate = store.tax_basis_points.get(&offer.tax_class).copied();
-    let rate = rate.ok_or_else(|| Fault::internal(format!("store {} has no tax class {}", store.id, offer.tax_class)))?;
+    let rate = store.tax_basis_points.get(&offer.tax_class).copied().unwrap_or_default();
     let unit_price = Money::new(offer.price_minor, store.currency);
     let net = unit_price.times(line.quantity.get()).ok_or_else(too_large)?;
     let tax = Money::new(share_of(net.minor, rate).ok_or_else(too_large)?, store.currency);

@@ -2,7 +2,6 @@
 //! Leaves refusals of sound requests to the other files.
 
 use contracts::OrderId;
-use kernel::Timestamp;
 use testkit::Engine;
 use web::{BODY_BYTES_MAX, Call, Json, Method, Role, header, json};
 

@@ -211,6 +211,10 @@ async fn what_cannot_be_had_has_no_quote(engine: Engine) {
 
     shop.say(StoreChanged { store: Store { paused: true, ..shop.store.clone() } }).await;
     assert_eq!(ask(slot).await.0, is(409, "store-paused", "-"));
+    let mut smaller = shop.store.clone();
+    smaller.zone = vec![(-84.40, 33.78), (-84.32, 33.78), (-84.32, 33.80), (-84.40, 33.80), (-84.40, 33.78)];
+    shop.say(StoreChanged { store: smaller }).await;
+    assert_eq!(ask(slot).await.0, is(409, "out-of-zone", "-"), "it delivered there when the cart was made");
     shop.say(StoreChanged { store: shop.store.clone() }).await;
     assert_eq!(shop.quote(&cart).await["total"]["minor"], 1714);
 

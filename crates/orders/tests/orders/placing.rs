@@ -178,7 +178,7 @@ async fn a_quote_that_ran_out_is_dead(engine: Engine) {
 async fn a_slot_that_closed_meanwhile_has_no_fresh_quote(engine: Engine) {
     let shop = Shop::open(engine).await;
     let cart = shop.cart(&[("MILK", 3)]).await;
-    let soon = slot_at(shop.now().plus_ms(400));
+    let soon = slot_at(shop.now().plus_ms(2000));
     shop.offer(soon).await;
     let quote = body(&shop.send(shop.quote_call(&cart, soon.starts_at)).await);
     assert_eq!(quote["expires_at"], json!(soon.cutoff_at), "no quote outlives its slot");
@@ -260,7 +260,8 @@ async fn the_request_is_named_in_every_event_it_causes(engine: Engine) {
     let order = serde_json::from_value(body(&reply)["id"].clone()).unwrap();
     let other = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
     let reserved = HoldReserved { order, store: shop.store.id, expires_at: shop.now().plus_ms(600_000) };
-    shop.say_in(reserved, other.clone()).await;
+    shop.tell(reserved, other.clone()).await;
+    shop.heard().await;
     let traces: Vec<String> = shop.said().await.iter().map(|event| event.traceparent.to_string()).collect();
     assert_eq!(traces, [trace, trace, other.to_string().as_str()]);
     shop.close().await;

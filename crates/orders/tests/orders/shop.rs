@@ -10,7 +10,7 @@ use contracts::delivery::{Fee, Hours, SlotTemplate, Store, StoreChanged};
 use contracts::inventory::SlotOffered;
 use contracts::{Envelope, Event, OrderId, Point, ProductId, Slot, SlotKey, StoreId};
 use engine::{Lane, Running, Service, Settings, TokioRuntime};
-use kernel::{Bucket, Draw, Id, Millis, Money, Runtime, Timestamp, TraceContext};
+use kernel::{Bucket, Draw, Id, Millis, Money, Timestamp, TraceContext};
 use log::{Outbox, Wakes};
 use orders::Config;
 use testkit::{Engine, TestStore, fresh};
@@ -92,7 +92,7 @@ impl Shop {
         shop
     }
 
-    /// Stops orders and starts it again on the same database.
+    /// Stops orders, if it was not stopped before, and starts it again on the same database.
     pub(crate) async fn restart(self) -> Self {
         self.orders.shut_down().await;
         let (orders, router, routes) = start(&self.config, &self.settings, &self.keyring).await;
@@ -127,13 +127,18 @@ impl Shop {
 
     /// Whoever says such events says `event`, and orders has heard it.
     pub(crate) async fn say<E: Event + Clone>(&self, event: E) {
-        self.say_in(event, TraceContext::start(&mut self.settings.runtime.draw())).await;
+        self.tell(event, TraceContext::start(&mut self.settings.runtime.draw())).await;
+        self.heard().await;
     }
 
-    /// The same as part of the request `trace`.
-    pub(crate) async fn say_in<E: Event + Clone>(&self, event: E, trace: TraceContext) {
+    /// Whoever says such events says `event` as part of the request `trace`.
+    pub(crate) async fn tell<E: Event + Clone>(&self, event: E, trace: TraceContext) {
         let service = E::TOPIC.split('.').next().unwrap();
         self.others[service].handle.decide(Lane::Rest, &trace, move |work| work.emit(&event)).await.unwrap();
+    }
+
+    /// Waits until orders has heard all that was said so far.
+    pub(crate) async fn heard(&self) {
         self.until("orders has heard everything", async || {
             let pending = self.orders.pending().await.unwrap();
             assert_eq!(pending.parked, 0, "an event was parked");

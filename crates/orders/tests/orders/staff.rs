@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use contracts::StoreId;
-use contracts::payments::PaymentVoided;
 use contracts::inventory::HoldReleased;
+use contracts::payments::PaymentVoided;
 use testkit::Engine;
 use web::{Call, Role, json};
 
