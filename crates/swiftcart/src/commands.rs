@@ -123,7 +123,7 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
 /// Asks a living shop about every invariant.
 async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
-    let token = load::admin_token(runtime.clone(), &arguments.url, &arguments.logins).await?;
+    let token = load::admin_token(runtime.clone(), &arguments.logins, &arguments.url).await?;
     let report = audit::run(runtime, audit::Options { url: arguments.url, token, quiescent: arguments.quiescent }).await?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?)
