@@ -68,6 +68,7 @@ impl Settings {
         if let Some(database) = &place.database {
             settings.server.database.clone_from(database);
         }
+        told(settings.server.validate())?;
         Ok(settings)
     }
 
@@ -88,9 +89,7 @@ impl Settings {
         let payments = section(&all, "payments", payments::Config::validate, &mut wrong);
         let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
         let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
-        if !wrong.is_empty() {
-            bail!("the settings are wrong:\n  {}", wrong.join("\n  "));
-        }
+        told(wrong)?;
         let missing = "a section without faults has a value";
         let mut settings = Self {
             server: server.context(missing)?,
@@ -147,6 +146,14 @@ impl Server {
         }
         wrong
     }
+}
+
+/// Refuses if anything is wrong, and says all of it.
+fn told(wrong: Vec<String>) -> anyhow::Result<()> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("the settings are wrong:\n  {}", wrong.join("\n  "))
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Table> {
