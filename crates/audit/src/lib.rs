@@ -116,14 +116,12 @@ async fn catch_up(runtime: &dyn Runtime, reader: &Reader, marks: &Pending) -> Re
 }
 
 #[cfg(test)]
-mod tiny;
-
-#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use testkit::{Asked, HANG_UP, TestRuntime, serve};
+
     use super::*;
-    use crate::tiny::{Asked, HANG_UP, TestRuntime, serve};
 
     const ORDER: &str = "0190d3c2-0000-7000-8000-000000000001";
 
@@ -145,7 +143,7 @@ mod tests {
             (200, body)
         });
         let options = Options { url: url.await, token: "t".to_owned(), quiescent };
-        run(Arc::new(TestRuntime::default()), options).await.expect("an audit")
+        run(Arc::new(TestRuntime::hurried()), options).await.expect("an audit")
     }
 
     #[tokio::test]
@@ -174,7 +172,7 @@ mod tests {
             _ => (200, r#"{"items":[]}"#.to_owned()),
         });
         let options = Options { url: url.await, token: "t".to_owned(), quiescent: true };
-        let report = run(Arc::new(TestRuntime::default()), options).await.expect("an audit");
+        let report = run(Arc::new(TestRuntime::hurried()), options).await.expect("an audit");
         assert!(report.is_clean() && report.orders == 0, "{report}");
     }
 
@@ -182,7 +180,7 @@ mod tests {
     async fn a_shop_that_refuses_is_named() {
         let url = serve(|_: &Asked| (403, "no".to_owned())).await;
         let options = Options { url, token: "t".to_owned(), quiescent: false };
-        let refused = run(Arc::new(TestRuntime::default()), options).await;
+        let refused = run(Arc::new(TestRuntime::hurried()), options).await;
         assert!(matches!(refused, Err(AuditError::Refused { status: 403, .. })), "{refused:?}");
     }
 }

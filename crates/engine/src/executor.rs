@@ -3,18 +3,16 @@
 //! Leaves queueing to `lanes`, what a decider sees to `work`, and the batch's way to disk to `store`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use kernel::{Fault, FaultKind, Millis, Runtime, Timestamp};
+use futures_util::future::try_join_all;
+use kernel::{Fault, Millis};
 use log::Wakes;
-use store::{Batch, Error, Store};
+use store::{Batch, Error, Write};
 
-use crate::input::{Answer, Input, Stop};
-use crate::lanes::Lanes;
-use crate::tables::CURSOR;
-use crate::timers::TimerWake;
-use crate::watchers::Watchers;
-use crate::work::{Given, Page, RowName, Wanted, Work, sabotaged};
+use crate::handle::Handle;
+use crate::input::{Input, Stop, outcome_unknown};
+use crate::runtime::panic_text;
+use crate::work::{Given, Page, RowName, Shape, Wanted, Work};
 
 /// How often a decider may ask for more rows before it counts as broken.
 const ROUNDS_MAX: u32 = 32;
@@ -25,325 +23,255 @@ const BACKOFF_MS: (Millis, Millis) = (1, 1000);
 
 /// What an executor works with.
 pub(crate) struct Executor {
-    pub(crate) service: &'static str,
-    pub(crate) store: Store,
-    pub(crate) runtime: Arc<dyn Runtime>,
-    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) handle: Handle,
     pub(crate) wakes: Wakes,
-    pub(crate) watchers: Arc<Watchers>,
-    pub(crate) timer_wake: TimerWake,
     pub(crate) epoch: i64,
     pub(crate) source: String,
 }
 
-/// How one attempt at a batch ended.
-enum Attempt {
-    /// It is durable, or there was nothing to write; everybody was answered.
-    Done,
-    /// Nothing was written, or it is not known; these inputs are still to be answered. They had these rows before them.
-    Failed(Error, Vec<Undecided>, Wanted),
-}
-
-/// Whether what a decider changes stays on the page.
-#[derive(Clone, Copy)]
-enum Keep {
-    Nothing,
-    Changes,
-}
-
-/// How one run of a decider ended.
+/// Which run of a decider.
+#[derive(Clone, Copy, PartialEq)]
 enum Run {
-    /// It needs these rows first.
-    Lacks(Wanted),
-    /// It came to this, and had read rows at these versions.
-    Ended(Result<Answer, Fault>, Vec<(RowName, i64)>),
+    /// It only tells which rows are needed: nothing of it stays.
+    Rehearsal,
+    /// What it comes to holds, unless it lacks rows.
+    Turn,
+    /// It must not lack any more.
+    LastTurn,
 }
 
-/// An input whose answer waits for the commit, with the versions of what it read.
-struct Undecided {
-    input: Input,
-    outcome: Option<Result<Answer, Fault>>,
-    read: Vec<(RowName, i64)>,
-}
-
-impl Undecided {
-    fn new(input: Input) -> Self {
-        Self { input, outcome: None, read: Vec::new() }
+impl Drop for Executor {
+    /// However it ends, nobody is left waiting for it.
+    fn drop(&mut self) {
+        self.handle.lanes.abandon();
     }
 }
 
 impl Executor {
     /// Decides until the lanes are closed and empty.
     pub(crate) async fn run(mut self) {
-        while let Some(inputs) = self.lanes.next_batch().await {
+        while let Some(inputs) = self.handle.lanes.next_batch().await {
             self.settle(inputs).await;
         }
     }
 
-    /// Decides `inputs` until each has been answered.
+    /// Decides `inputs` until each has been answered. They keep their order, also in the parts that a failure makes of them.
     async fn settle(&mut self, inputs: Vec<Input>) {
-        let mut waiting: Vec<Vec<Undecided>> = vec![inputs.into_iter().map(Undecided::new).collect()];
-        let mut failures = 0;
-        while let Some(batch) = waiting.pop() {
-            let batch = self.drop_late(batch);
-            if batch.is_empty() {
+        let (mut parts, mut page, mut failures) = (vec![inputs], Page::default(), 0);
+        while let Some(part) = parts.pop() {
+            let mut part = self.drop_late(part);
+            let Err(error) = self.attempt(&mut page, &mut part).await else {
+                part.into_iter().for_each(|input| input.decider.answer(input.outcome));
+                (page, failures) = (Page::default(), 0);
                 continue;
-            }
-            let (error, failed, rows) = match self.attempt(batch).await {
-                Attempt::Done => {
-                    failures = 0;
-                    continue;
-                }
-                Attempt::Failed(error, failed, rows) => (error, failed, rows),
             };
             failures += 1;
-            tracing::debug!(service = self.service, inputs = failed.len(), failures, %error, "batch failed");
-            self.again(&error, failed, rows, &mut waiting).await;
+            tracing::debug!(service = self.handle.service, inputs = part.len(), failures, %error, "batch failed");
             self.back_off(&error, failures).await;
+            let before = std::mem::take(&mut page);
+            let again = match &error {
+                Error::Expectation { .. } => match self.load_again(&before).await {
+                    Ok(now) => {
+                        let struck = strike(&mut part, &before, &now);
+                        page = now;
+                        // If nothing changed that anybody looked at, it fails again and again: another unique key is taken.
+                        if struck || failures < STRIKES_MAX { set_apart(part) } else { bisect(part, &error) }
+                    }
+                    Err(_) => vec![part],
+                },
+                Error::Broken(_) => bisect(part, &error),
+                Error::StaleEpoch { .. } => {
+                    if let Ok(head) = self.handle.store.head(self.handle.service, &self.source).await {
+                        self.epoch = head.epoch;
+                    }
+                    vec![part]
+                }
+                Error::UnknownOutcome(_) => {
+                    part.iter_mut().for_each(|input| input.unknown = true);
+                    vec![part]
+                }
+                Error::Unavailable(_) => vec![part],
+            };
+            parts.extend(again.into_iter().rev());
         }
-    }
-
-    /// Puts a failed batch back, in the parts in which it is to be tried again; the part that comes first is last.
-    async fn again(&mut self, error: &Error, failed: Vec<Undecided>, rows: Wanted, waiting: &mut Vec<Vec<Undecided>>) {
-        match error {
-            Error::Expectation { .. } => {
-                let (together, alone): (Vec<_>, Vec<_>) =
-                    self.strike(failed, rows).await.into_iter().partition(|undecided| undecided.input.strikes < STRIKES_MAX);
-                waiting.extend(alone.into_iter().rev().map(|undecided| vec![undecided]));
-                waiting.push(together);
-            }
-            Error::Broken(cause) => waiting.extend(bisect(failed, cause)),
-            Error::StaleEpoch { .. } => {
-                self.reload_head().await;
-                waiting.push(failed);
-            }
-            Error::UnknownOutcome(_) => {
-                let unknown = failed.into_iter().map(|mut undecided| {
-                    undecided.input.unknown = true;
-                    undecided
-                });
-                waiting.push(unknown.collect());
-            }
-            Error::Unavailable(_) => waiting.push(failed),
-        }
-    }
-
-    /// Charges a strike to each input that had read a row which has changed since.
-    async fn strike(&self, mut failed: Vec<Undecided>, rows: Wanted) -> Vec<Undecided> {
-        let mut page = Page::default();
-        if self.load(&mut page, rows).await.is_ok() {
-            for undecided in &mut failed {
-                let changed = undecided.read.iter().any(|(name, version)| page.version(name) != Some(*version));
-                undecided.input.strikes += u32::from(changed);
-            }
-        }
-        failed
     }
 
     async fn back_off(&self, error: &Error, failures: u32) {
-        // A lost race is tried again almost at once; a database that does not answer is given time.
+        // A lost race is run again at once, then almost at once; a database that does not answer is given time.
         let (first, longest) = match error {
-            Error::Broken(_) | Error::StaleEpoch { .. } => return,
+            Error::Broken(_) => return,
+            Error::Expectation { .. } if failures == 1 => return,
             Error::Expectation { .. } => (BACKOFF_MS.0, BACKOFF_MS.1 / 20),
-            Error::Unavailable(_) | Error::UnknownOutcome(_) => BACKOFF_MS,
+            Error::StaleEpoch { .. } | Error::Unavailable(_) | Error::UnknownOutcome(_) => BACKOFF_MS,
         };
-        let ceiling = (first << failures.min(16)).min(longest).max(1);
-        let pause = self.runtime.draw().below(ceiling.unsigned_abs() + 1);
-        self.runtime.sleep(i64::try_from(pause).unwrap_or(longest)).await;
+        let ceiling = (first << failures.min(16)).min(longest);
+        let pause = self.handle.runtime.draw().below(ceiling.unsigned_abs() + 1);
+        self.handle.runtime.sleep(i64::try_from(pause).unwrap_or(longest)).await;
     }
 
-    async fn reload_head(&mut self) {
-        if let Ok(head) = self.store.head(self.service, &self.source).await {
-            self.epoch = head.epoch;
-        }
+    /// The rows of `page` as they are now.
+    async fn load_again(&self, page: &Page) -> Result<Page, Error> {
+        let mut now = Page::default();
+        self.load(&mut now, page.wanted_again()).await.map(|()| now)
     }
 
     /// Answers those whose deadline has passed: their callers have stopped waiting.
-    fn drop_late(&self, batch: Vec<Undecided>) -> Vec<Undecided> {
-        let now = self.runtime.now();
-        let (late, in_time): (Vec<_>, Vec<_>) = batch.into_iter().partition(|undecided| undecided.input.deadline < now);
-        for undecided in late {
-            let fault = if undecided.input.unknown { outcome_unknown() } else { Fault::unavailable("the deadline passed", 1000) };
-            // Nobody may be listening any more.
-            let _ = undecided.input.answer.send(Err(fault));
+    fn drop_late(&self, part: Vec<Input>) -> Vec<Input> {
+        let now = self.handle.runtime.now();
+        let (late, in_time): (Vec<_>, Vec<_>) = part.into_iter().partition(|input| input.deadline < now);
+        for input in late {
+            let fault = if input.unknown { outcome_unknown() } else { Fault::unavailable("the deadline passed", 1000) };
+            input.decider.answer(Err(fault));
         }
         in_time
     }
 
-    async fn attempt(&mut self, mut batch: Vec<Undecided>) -> Attempt {
-        let now = self.runtime.now();
-        for undecided in &mut batch {
-            undecided.input.now.get_or_insert(now);
-        }
-        let mut page = Page::default();
-        let decided = match self.load_in_rounds(&mut page, &batch).await {
-            Ok(()) => self.decide_in_turn(&mut page, &mut batch).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = decided {
-            return Attempt::Failed(error, batch, page.names());
-        }
-        let due = page.timers_set().min();
+    /// Decides all inputs of `part` and commits what they come to, or fails and leaves nothing.
+    async fn attempt(&mut self, page: &mut Page, part: &mut [Input]) -> Result<(), Error> {
+        let now = self.handle.runtime.now();
+        part.iter_mut().for_each(|input| _ = input.now.get_or_insert(now));
+        self.load_in_rounds(page, part).await?;
+        self.decide_in_turn(page, part).await?;
         let (writes, events) = page.writes();
-        if writes.is_empty() && events.is_empty() {
-            answer(batch);
-            return Attempt::Done;
+        let changes = !events.is_empty() || writes.iter().any(|write| !matches!(write, Write::Expect { .. }));
+        // Rows that were loaded one after the other, beside other processes, may never have stood so together: before
+        // anybody is refused, that is checked too.
+        let refuses = self.handle.store.shared() && part.iter().any(|input| input.outcome.is_err());
+        if !changes && !refuses {
+            return Ok(());
         }
-        let changed: Vec<RowName> = writes
-            .iter()
-            .filter(|write| !matches!(write, store::Write::Expect { .. }))
-            .map(|write| (write.table().name, write.key().to_vec()))
-            .collect();
         let says = !events.is_empty();
-        let writes = sabotaged(writes, CURSOR.name);
-        match self.store.commit(Batch { service: self.service, epoch: self.epoch, writes, events }).await {
-            Ok(committed) => {
-                answer(batch);
-                self.tell(&changed, says.then_some(committed.seq), due);
-                Attempt::Done
-            }
-            Err(error) => Attempt::Failed(error, batch, page.names()),
+        let batch = Batch { service: self.handle.service, epoch: self.epoch, writes, events };
+        let committed = self.handle.store.commit(batch).await?;
+        if says {
+            self.wakes.committed(self.handle.service, committed.seq);
         }
+        if changes {
+            self.handle.watchers.changed(page.changed());
+        }
+        Ok(())
     }
 
-    /// Wakes whoever waits for what was committed.
-    fn tell(&self, changed: &[RowName], seq: Option<i64>, due: Option<Timestamp>) {
-        if let Some(seq) = seq {
-            self.wakes.committed(self.service, seq);
-        }
-        if let Some(due) = due {
-            self.timer_wake.earlier(due);
-        }
-        self.watchers.changed(changed);
-    }
-
-    /// Runs every decider until none lacks a row: an order names its cart, the cart its listings. One query per table and round.
-    async fn load_in_rounds(&self, page: &mut Page, batch: &[Undecided]) -> Result<(), Error> {
-        let mut lacking: Vec<&Undecided> = batch.iter().collect();
+    /// Lets every decider say which rows it needs, until none lacks any: an order names its cart, the cart its listings.
+    /// One query per table and round.
+    async fn load_in_rounds(&self, page: &mut Page, part: &mut [Input]) -> Result<(), Error> {
+        let mut lacking: Vec<&mut Input> = part.iter_mut().collect();
         for _ in 0..ROUNDS_MAX {
-            let mut wanted = Wanted::default();
-            lacking.retain(|undecided| {
-                match self.decide(page, &undecided.input, undecided.input.broken.as_deref(), Keep::Nothing) {
-                    Run::Lacks(rows) => {
-                        wanted.join(rows);
-                        true
-                    }
-                    Run::Ended(..) => false,
-                }
+            let mut wanted = Wanted::new();
+            lacking.retain_mut(|input| {
+                let mut lacks = self.decide(page, input, Run::Rehearsal);
+                let any = !lacks.is_empty();
+                wanted.append(&mut lacks);
+                any
             });
             if lacking.is_empty() {
-                return Ok(());
+                break;
             }
             self.load(page, wanted).await?;
         }
-        // Whoever still lacks a row is told so when its turn comes.
         Ok(())
     }
 
     /// Decides each input on what those before it leave; one that now needs other rows gets them.
-    async fn decide_in_turn(&self, page: &mut Page, batch: &mut [Undecided]) -> Result<(), Error> {
-        for undecided in batch {
-            let mut rounds = 0;
-            let (outcome, read) = loop {
-                match self.decide(page, &undecided.input, undecided.input.broken.as_deref(), Keep::Changes) {
-                    Run::Ended(outcome, read) => break (outcome, read),
-                    Run::Lacks(_) if rounds == ROUNDS_MAX => {
-                        break (Err(Fault::internal("a decider asked for rows without end")), Vec::new());
-                    }
-                    Run::Lacks(rows) => self.load(page, rows).await?,
+    async fn decide_in_turn(&self, page: &mut Page, part: &mut [Input]) -> Result<(), Error> {
+        for input in part {
+            for round in 0..=ROUNDS_MAX {
+                let lacks = self.decide(page, input, if round < ROUNDS_MAX { Run::Turn } else { Run::LastTurn });
+                if lacks.is_empty() {
+                    break;
                 }
-                rounds += 1;
-            };
-            undecided.outcome = Some(outcome);
-            undecided.read = read;
+                self.load(page, lacks).await?;
+            }
         }
         Ok(())
     }
 
-    /// Runs one decider over `page`, or its parking if it is `broken` for a cause. An event that is refused has nobody
-    /// to be refused to, so it is parked like a broken one.
-    fn decide(&self, page: &mut Page, input: &Input, broken: Option<&str>, keep: Keep) -> Run {
-        let given =
-            Given { service: self.service, now: input.now.unwrap_or_default(), draw: input.draw.clone(), trace: &input.trace };
-        let mut work = Work::new(page, given);
-        let decide = |work: &mut Work<'_>| match (broken, &input.park) {
-            (Some(cause), Some(park)) => park(work, cause),
-            _ => (input.decide)(work),
-        };
-        // A panic is a defect of that decider alone: its changes are dropped with `work`, the others go on.
-        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut work)))
-            .unwrap_or_else(|panic| Err(Stop::Broken(panic_text(panic.as_ref()))));
-        let fault = match decided {
-            Err(Stop::Missing) => return Run::Lacks(work.into_wanted()),
-            Ok(_) if work.lacks() => return Run::Lacks(work.into_wanted()),
-            Ok(answer) => {
-                let read = work.read();
-                if matches!(keep, Keep::Changes) {
-                    work.accept();
-                }
-                return Run::Ended(Ok(answer), read);
+    /// Runs one decider over `page` and hands back the rows that it lacks; if it lacks none, its outcome stands in `input`.
+    fn decide(&self, page: &mut Page, input: &mut Input, run: Run) -> Wanted {
+        let (mut broken, mut looked_at) = (input.broken.clone(), Vec::new());
+        loop {
+            let given = Given {
+                service: self.handle.service,
+                now: input.now.unwrap_or_default(),
+                draw: input.draw.clone(),
+                trace: &input.trace,
+                rehearsal: run == Run::Rehearsal,
+            };
+            let mut work = Work::new(page, given);
+            let decided = catch_unwind(AssertUnwindSafe(|| input.decider.decide(&mut work, broken.as_deref())));
+            let wanted = work.wanted();
+            if !wanted.is_empty() && run != Run::LastTurn {
+                return wanted;
             }
-            Err(Stop::Refused(fault)) => fault,
-            Err(Stop::Broken(cause)) => Fault::internal(cause),
-        };
-        if input.park.is_some() && broken.is_none() {
-            drop(work);
-            return self.decide(page, input, Some(&fault.to_string()), keep);
+            // A panic is a defect of that decider alone: the others go on.
+            let outcome = match decided.unwrap_or_else(|panic| Err(Stop::Broken(panic_text(&*panic)))) {
+                Ok(()) if wanted.is_empty() => Ok(()),
+                Err(Stop::Refused(fault)) => Err(fault),
+                Err(Stop::Broken(cause)) => Err(Fault::internal(cause)),
+                Ok(()) | Err(Stop::Missing) => Err(Fault::internal("a decider asks for rows without end")),
+            };
+            if run != Run::Rehearsal {
+                looked_at.extend(work.end(outcome.is_err()));
+            }
+            match outcome {
+                // That it is put aside rests on what it looked at until then, too.
+                Err(fault) if input.puts_aside && broken.is_none() => broken = Some(fault.to_string()),
+                outcome => {
+                    (input.outcome, input.looked_at) = (outcome, looked_at);
+                    return Wanted::new();
+                }
+            }
         }
-        let read = work.read();
-        if matches!(keep, Keep::Changes) {
-            work.refuse();
-        }
-        Run::Ended(Err(fault), read)
     }
 
     /// Loads what is wanted, one query per table, all tables at once.
     async fn load(&self, page: &mut Page, wanted: Wanted) -> Result<(), Error> {
-        let loads = wanted.0.into_values().map(|rows| async move {
-            let found = self.store.load(rows.table, rows.keys.iter().cloned().collect()).await?;
-            Ok::<_, Error>((rows, found))
+        let wanted: Vec<(RowName, Shape)> = wanted.into_iter().collect();
+        let loads = wanted.chunk_by(|((one, _), _), ((next, _), _)| one == next).map(|rows| async move {
+            let keys = rows.iter().map(|((_, key), _)| key.clone()).collect();
+            Ok::<_, Error>((rows, self.handle.store.load(rows[0].1.table, keys).await?))
         });
-        for (rows, found) in futures_util::future::try_join_all(loads).await? {
-            page.fill(rows.table, rows.tallies, &rows.keys, found)?;
-        }
-        Ok(())
+        try_join_all(loads).await?.into_iter().try_for_each(|(rows, found)| page.fill(rows, found))
     }
 }
 
-/// Halves a batch that holds broken data until the culprit stands alone; that one is parked, or refused to its caller.
-fn bisect(mut failed: Vec<Undecided>, cause: &str) -> Vec<Vec<Undecided>> {
-    if failed.len() > 1 {
-        let second = failed.split_off(failed.len() / 2);
-        return vec![second, failed];
+/// Charges a strike to each input that had looked at a row which has changed since, and tells whether there is any.
+fn strike(part: &mut [Input], before: &Page, now: &Page) -> bool {
+    let mut any = false;
+    for input in part {
+        let changed = input.looked_at.iter().any(|name| before.version(name) != now.version(name));
+        input.strikes += u32::from(changed);
+        any |= changed;
     }
-    for mut undecided in failed {
-        let already = undecided.input.broken.is_some();
-        if undecided.input.park.is_some() && !already {
-            undecided.input.broken = Some(cause.to_owned());
-            return vec![vec![undecided]];
+    any
+}
+
+/// Lets each input that was struck too often run alone, so that it makes none but itself fail.
+fn set_apart(part: Vec<Input>) -> Vec<Vec<Input>> {
+    let mut parts: Vec<Vec<Input>> = Vec::new();
+    let mut joins = false;
+    for input in part {
+        let alone = input.strikes >= STRIKES_MAX;
+        match parts.last_mut() {
+            Some(last) if joins && !alone => last.push(input),
+            _ => parts.push(vec![input]),
         }
-        let _ = undecided.input.answer.send(Err(Fault::internal(cause)));
+        joins = !alone;
     }
+    parts
+}
+
+/// Halves a part that holds broken data until the culprit stands alone; that one is put aside, or refused to its caller.
+fn bisect(mut part: Vec<Input>, error: &Error) -> Vec<Vec<Input>> {
+    if part.len() > 1 {
+        let second = part.split_off(part.len() / 2);
+        return vec![part, second];
+    }
+    let Some(mut input) = part.pop() else { return Vec::new() };
+    if input.puts_aside && input.broken.is_none() {
+        input.broken = Some(error.to_string());
+        return vec![vec![input]];
+    }
+    input.decider.answer(Err(Fault::internal(error.to_string())));
     Vec::new()
-}
-
-fn answer(batch: Vec<Undecided>) {
-    for undecided in batch {
-        if let Some(outcome) = undecided.outcome {
-            // A caller that went away does not matter: a repeat finds the change by its key.
-            let _ = undecided.input.answer.send(outcome);
-        }
-    }
-}
-
-fn outcome_unknown() -> Fault {
-    let detail = "it may or may not have been done; repeat the request with the same Idempotency-Key to learn which";
-    let mut fault = Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail);
-    fault.retry_after_ms = Some(1000);
-    fault
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("a decider panicked: {}", text.unwrap_or_default())
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use kernel::{Draw, Fault, Millis, Runtime, TraceContext};
-use store::{Error, Read, Row, Store, Table, Value};
-use tokio::sync::{Notify, oneshot};
-use web::{Answer as HttpAnswer, StatusCode};
+use kernel::{Fault, Millis, Runtime, TraceContext};
+use store::{Error, Read, Row, Store, Value};
+use tokio::sync::Notify;
+use web::{Answer, StatusCode};
 
 use crate::entity::Entity;
-use crate::input::{Answer, DEADLINE_DEFAULT_MS, Decide, Input, Park, Stop};
-use crate::keys::{FirstUse, KeyScope, first_use, keep};
+use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop, asked, outcome_unknown};
+use crate::keys::{KeyScope, first_use, keep};
 use crate::lanes::{Lane, Lanes};
 use crate::watchers::Watchers;
 use crate::work::Work;
@@ -34,9 +34,9 @@ pub struct Reply {
 impl Reply {
     /// The answer to whoever sent the command; `location` is the path of the resource if the command made one.
     #[must_use]
-    pub fn answer(self, location: Option<&str>) -> HttpAnswer {
+    pub fn answer(self, location: Option<&str>) -> Answer {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        let answer = HttpAnswer::json(status, self.view).replayed(self.replayed);
+        let answer = Answer::json(status, self.view).replayed(self.replayed);
         match location {
             Some(path) => answer.location(path),
             None => answer,
@@ -104,18 +104,24 @@ impl Handle {
         S: Fn(&mut Work<'_>, &str) -> Result<serde_json::Value, Stop> + Send + Sync + 'static,
     {
         let Command { lane, key, trace, bytes, deadline_ms, decide, show } = command;
-        let decide = move |work: &mut Work<'_>| -> Result<Reply, Stop> {
-            if let Some(FirstUse { status, resource }) = first_use(work, &key)? {
-                let view = show(work, &resource)?;
-                return Ok(Reply { status, resource, view, replayed: true });
+        let decide = move |work: &mut Work<'_>, _: Option<&str>| -> Result<Reply, Stop> {
+            let used = first_use(work, &key);
+            if used == Err(Stop::Missing) {
+                // What it will need besides comes in the same round.
+                let _ = decide(work);
             }
-            let Stored { status, resource } = decide(work)?;
-            let first = FirstUse { status, resource };
-            keep(work, &key, &first);
-            let view = show(work, &first.resource)?;
-            Ok(Reply { status, resource: first.resource, view, replayed: false })
+            let (stored, replayed) = match used? {
+                Some(stored) => (stored, true),
+                None => {
+                    let stored = decide(work)?;
+                    keep(work, &key, &stored);
+                    (stored, false)
+                }
+            };
+            let view = show(work, &stored.resource)?;
+            Ok(Reply { status: stored.status, resource: stored.resource, view, replayed })
         };
-        let input = self.input(trace, bytes, deadline_ms, decide, None);
+        let input = self.input(trace, bytes, deadline_ms, false, decide);
         self.submit(lane, vec![input]).await?.pop().unwrap_or_else(gone)
     }
 
@@ -130,7 +136,8 @@ impl Handle {
         trace: &TraceContext,
         decide: impl Fn(&mut Work<'_>) -> Result<T, Stop> + Send + Sync + 'static,
     ) -> Result<T, Fault> {
-        let input = self.input(trace.clone(), 256, DEADLINE_DEFAULT_MS, decide, None);
+        let decide = move |work: &mut Work<'_>, _: Option<&str>| decide(work);
+        let input = self.input(trace.clone(), 256, DEADLINE_DEFAULT_MS, false, decide);
         self.submit(lane, vec![input]).await?.pop().unwrap_or_else(gone)
     }
 
@@ -139,7 +146,7 @@ impl Handle {
     /// # Errors
     /// `unavailable`, or `internal` if what is stored does not make sense.
     pub async fn read(&self, read: &'static Read, arguments: Vec<Value>) -> Result<Vec<Row>, Fault> {
-        self.store.read(read, arguments).await.map_err(|error| fault_of(&error))
+        self.store.read(read, arguments).await.map_err(fault_of)
     }
 
     /// The entities of `keys` that there are.
@@ -148,7 +155,7 @@ impl Handle {
     /// As [`Handle::read`].
     pub async fn load<E: Entity>(&self, keys: &[E::Key]) -> Result<Vec<E>, Fault> {
         let rows = self.rows::<E>(keys).await?;
-        rows.iter().map(|row| E::from_row(row).map_err(|error| fault_of(&error))).collect()
+        rows.iter().map(|row| E::from_row(row).map_err(fault_of)).collect()
     }
 
     /// The entity of `key` with its version, if there is one.
@@ -158,8 +165,8 @@ impl Handle {
     pub async fn find<E: Entity>(&self, key: &E::Key) -> Result<Option<(E, i64)>, Fault> {
         let rows = self.rows::<E>(std::slice::from_ref(key)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let version = row.int(row.0.len() - 1).map_err(|error| fault_of(&error))?;
-        E::from_row(row).map(|entity| Some((entity, version))).map_err(|error| fault_of(&error))
+        let version = row.int(row.0.len() - 1).map_err(fault_of)?;
+        E::from_row(row).map(|entity| Some((entity, version))).map_err(fault_of)
     }
 
     /// A signal that this process changes the row of `key`; to miss nothing, ask for it before reading the row.
@@ -199,43 +206,46 @@ impl Handle {
     }
 
     async fn rows<E: Entity>(&self, keys: &[E::Key]) -> Result<Vec<Row>, Fault> {
-        let table: &'static Table = E::TABLE;
-        self.store.load(table, keys.iter().map(E::key_values).collect()).await.map_err(|error| fault_of(&error))
+        let keys = keys.iter().map(E::key_values).collect();
+        self.store.load(E::TABLE, keys).await.map_err(fault_of)
     }
 
-    /// An input with a decider of type `T` inside; [`Handle::submit`] must ask for the same type.
-    pub(crate) fn input<T: Send + Sync + 'static>(
+    /// An input that `decide` decides, and what it will come to. One that `puts_aside` has nobody to be refused to: if it
+    /// is refused or broken, `decide` is run again with the reason and puts it aside.
+    pub(crate) fn input<T: Send + 'static>(
         &self,
         trace: TraceContext,
         bytes: usize,
         deadline_ms: Millis,
-        decide: impl Fn(&mut Work<'_>) -> Result<T, Stop> + Send + Sync + 'static,
-        park: Option<Park>,
-    ) -> (Input, oneshot::Receiver<Result<Answer, Fault>>) {
-        let decide: Decide = Box::new(move |work| decide(work).map(|answer| Box::new(answer) as Answer));
-        let (answer, receiver) = oneshot::channel();
-        let deadline = self.runtime.now().plus_ms(deadline_ms);
-        let draw: Draw = self.runtime.draw();
-        let input =
-            Input { bytes, deadline, trace, draw, decide, park, answer, now: None, strikes: 0, unknown: false, broken: None };
-        (input, receiver)
+        puts_aside: bool,
+        decide: impl FnMut(&mut Work<'_>, Option<&str>) -> Result<T, Stop> + Send + 'static,
+    ) -> (Input, Awaited<T>) {
+        let (decider, awaited) = asked(decide);
+        let input = Input {
+            bytes,
+            deadline: self.runtime.now().plus_ms(deadline_ms),
+            trace,
+            draw: self.runtime.draw(),
+            decider,
+            puts_aside,
+            now: None,
+            strikes: 0,
+            unknown: false,
+            broken: None,
+            outcome: Ok(()),
+            looked_at: Vec::new(),
+        };
+        (input, awaited)
     }
 
     /// Queues inputs of one lane and waits until each is answered.
-    pub(crate) async fn submit<T: Send + Sync + 'static>(
-        &self,
-        lane: Lane,
-        inputs: Vec<(Input, oneshot::Receiver<Result<Answer, Fault>>)>,
-    ) -> Result<Vec<Result<T, Fault>>, Fault> {
-        let (inputs, receivers): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
+    pub(crate) async fn submit<T>(&self, lane: Lane, inputs: Vec<(Input, Awaited<T>)>) -> Result<Vec<Result<T, Fault>>, Fault> {
+        let (inputs, awaited): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
         self.lanes.push(lane, inputs)?;
-        let mut answers = Vec::with_capacity(receivers.len());
-        for receiver in receivers {
-            let answer = receiver.await.unwrap_or_else(|_| Err(Fault::unavailable("the executor has ended", 1000)));
-            answers.push(answer.and_then(|answer| match answer.downcast::<T>() {
-                Ok(answer) => Ok(*answer),
-                Err(_) => Err(Fault::internal("an input was answered with another type")),
-            }));
+        let mut answers = Vec::with_capacity(awaited.len());
+        for answer in awaited {
+            // An executor that ended in mid-batch tells nobody.
+            answers.push(answer.await.unwrap_or_else(|_| Err(outcome_unknown())));
         }
         Ok(answers)
     }
@@ -246,9 +256,9 @@ fn gone<T>() -> Result<T, Fault> {
 }
 
 /// What a failed read is to a caller.
-pub(crate) fn fault_of(error: &Error) -> Fault {
+pub(crate) fn fault_of(error: Error) -> Fault {
     match error {
-        Error::Unavailable(cause) | Error::UnknownOutcome(cause) => Fault::unavailable(cause.clone(), 1000),
-        Error::Broken(_) | Error::Expectation { .. } | Error::StaleEpoch { .. } => Fault::internal(error.to_string()),
+        Error::Unavailable(cause) | Error::UnknownOutcome(cause) => Fault::unavailable(cause, 1000),
+        other => Fault::internal(other.to_string()),
     }
 }

@@ -1,12 +1,10 @@
 //! One thing to decide: its decider, its deadline, whom to answer, and what happened to it so far.
 //! Leaves queues to `lanes` and the rest of its way to `executor`.
 
-use std::any::Any;
-
-use kernel::{Draw, Fault, Millis, Timestamp, TraceContext};
+use kernel::{Draw, Fault, FaultKind, Millis, Timestamp, TraceContext};
 use tokio::sync::oneshot;
 
-use crate::Work;
+use crate::work::{RowName, Work};
 
 /// How long an input may wait for its commit unless its caller says otherwise.
 pub const DEADLINE_DEFAULT_MS: Millis = 10_000;
@@ -28,14 +26,36 @@ impl From<Fault> for Stop {
     }
 }
 
-/// What a decider gives back, whatever its type.
-pub(crate) type Answer = Box<dyn Any + Send + Sync>;
+/// A decider with its command or event inside, and whoever waits for what it comes to.
+pub(crate) trait Decider: Send {
+    /// Runs it; it may be run many times. `broken` says why its input is to be put aside, once that proved broken.
+    fn decide(&mut self, work: &mut Work<'_>, broken: Option<&str>) -> Result<(), Stop>;
+    /// Tells what its last run came to, if that is durable, or why nothing was done.
+    fn answer(self: Box<Self>, durable: Result<(), Fault>);
+}
 
-/// A decider with its command or event inside. It may be run many times.
-pub(crate) type Decide = Box<dyn Fn(&mut Work<'_>) -> Result<Answer, Stop> + Send + Sync>;
+/// What somebody waits for.
+pub(crate) type Awaited<T> = oneshot::Receiver<Result<T, Fault>>;
 
-/// What to do with an input that is broken and has nobody to be refused to: the error goes along.
-pub(crate) type Park = Box<dyn Fn(&mut Work<'_>, &str) -> Result<Answer, Stop> + Send + Sync>;
+struct Asked<T, D> {
+    decide: D,
+    came_to: Option<T>,
+    answer: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<T: Send, D: FnMut(&mut Work<'_>, Option<&str>) -> Result<T, Stop> + Send> Decider for Asked<T, D> {
+    fn decide(&mut self, work: &mut Work<'_>, broken: Option<&str>) -> Result<(), Stop> {
+        self.came_to = Some((self.decide)(work, broken)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, durable: Result<(), Fault>) {
+        let Self { came_to, answer, .. } = *self;
+        let nothing = || Fault::internal("a decider came to nothing");
+        // A caller that went away does not matter: a repeat finds the change by its key.
+        let _ = answer.send(durable.and_then(|()| came_to.ok_or_else(nothing)));
+    }
+}
 
 /// One thing to decide.
 pub(crate) struct Input {
@@ -43,15 +63,35 @@ pub(crate) struct Input {
     pub(crate) deadline: Timestamp,
     pub(crate) trace: TraceContext,
     pub(crate) draw: Draw,
-    pub(crate) decide: Decide,
-    pub(crate) park: Option<Park>,
-    pub(crate) answer: oneshot::Sender<Result<Answer, Fault>>,
+    pub(crate) decider: Box<dyn Decider>,
+    /// Whether nobody is there to be refused to: then its decider puts it aside if it is refused or broken.
+    pub(crate) puts_aside: bool,
     /// When it was first decided; its time from then on.
     pub(crate) now: Option<Timestamp>,
     /// How often rows that it read had changed before its commit.
     pub(crate) strikes: u32,
     /// Whether some commit that it was part of may or may not have happened.
     pub(crate) unknown: bool,
-    /// Why it is to be parked, once it proved broken.
+    /// Why it is to be put aside, once it proved broken.
     pub(crate) broken: Option<String>,
+    /// What it came to when it was last decided.
+    pub(crate) outcome: Result<(), Fault>,
+    /// The rows it looked at then.
+    pub(crate) looked_at: Vec<RowName>,
+}
+
+/// `decide` as a decider, and what it will come to.
+pub(crate) fn asked<T: Send + 'static>(
+    decide: impl FnMut(&mut Work<'_>, Option<&str>) -> Result<T, Stop> + Send + 'static,
+) -> (Box<dyn Decider>, Awaited<T>) {
+    let (answer, awaited) = oneshot::channel();
+    (Box::new(Asked { decide, came_to: None, answer }), awaited)
+}
+
+/// Nobody can say whether it was done.
+pub(crate) fn outcome_unknown() -> Fault {
+    let detail = "it may or may not have been done; repeat the request with the same Idempotency-Key to learn which";
+    let mut fault = Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail);
+    fault.retry_after_ms = Some(1000);
+    fault
 }

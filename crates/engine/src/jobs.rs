@@ -1,15 +1,16 @@
 //! Loops of a service beside its inputs: workers that call the outside, sweeps, makers of slots. One process runs them.
 //! Leaves what they do to the services; whatever they learn comes back as an input.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use kernel::{BoxFuture, Fault, Millis};
 
 use crate::handle::Handle;
 use crate::lease::Leadership;
-use crate::service::Stopping;
+use crate::runtime::guarded;
+
+/// The longest pause after a run that failed.
+const FAILED_PAUSE_MS: Millis = 1000;
 
 type Run = Arc<dyn Fn(JobContext) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
 
@@ -27,42 +28,46 @@ pub struct JobContext {
 pub struct Job {
     name: &'static str,
     every_ms: Millis,
+    on_commit: bool,
     run: Run,
 }
 
 impl Job {
-    /// Runs `run` whenever this process has committed a change of the service, and at the latest every `every_ms`. Each run ends by itself.
+    /// Runs `run` whenever this process has committed a change of the service, and at the latest every `every_ms`.
+    /// Each run ends by itself.
     #[must_use]
     pub fn new(
         name: &'static str,
         every_ms: Millis,
         run: impl Fn(JobContext) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync + 'static,
     ) -> Self {
-        Self { name, every_ms, run: Arc::new(run) }
+        Self { name, every_ms, on_commit: true, run: Arc::new(run) }
     }
 
-    /// A run that panics is a defect of that run alone: it is told and the job goes on.
-    async fn run_once(&self, context: JobContext) -> Result<(), Fault> {
-        let run = AssertUnwindSafe((self.run)(context)).catch_unwind();
-        run.await.unwrap_or_else(|_| Err(Fault::internal("the job panicked")))
+    /// Runs `run` every `every_ms`.
+    #[must_use]
+    pub fn every(
+        name: &'static str,
+        every_ms: Millis,
+        run: impl Fn(JobContext) -> BoxFuture<'static, Result<(), Fault>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { on_commit: false, ..Self::new(name, every_ms, run) }
     }
 
-    pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership, stopping: Stopping) {
+    pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership) {
         let mut committed = handle.watchers.any();
-        while stopping.or(leadership.held()).await.is_some() {
+        while let Some(lease_epoch) = leadership.held().await {
             committed.mark_unchanged();
-            let context = JobContext { handle: handle.clone(), lease_epoch: leadership.epoch() };
-            if leadership.is_held(&*handle.runtime)
-                && let Err(fault) = self.run_once(context).await
-            {
+            let context = JobContext { handle: handle.clone(), lease_epoch };
+            if let Err(fault) = guarded((self.run)(context)).await {
                 tracing::warn!(service = handle.service, job = self.name, %fault, "job failed; it will run again");
                 // A job that fails at once must not spin on the commits of others.
-                let _ = stopping.or(handle.runtime.sleep(self.every_ms.min(1000))).await;
+                leadership.pause(self.every_ms.min(FAILED_PAUSE_MS)).await;
             }
             tokio::select! {
-                _ = committed.changed() => {}
-                () = handle.runtime.sleep(self.every_ms) => {}
-                () = stopping.wait() => {}
+                biased;
+                _ = committed.changed(), if self.on_commit => {}
+                () = leadership.pause(self.every_ms) => {}
             }
         }
     }

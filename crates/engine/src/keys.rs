@@ -3,16 +3,24 @@
 
 use std::fmt::Display;
 
-use kernel::{Bucket, Millis};
-use store::{Mechanism, Sabotage};
+use kernel::{Bucket, Fault, Millis, TraceContext};
+use store::{Error, Mechanism, Row, Sabotage};
 use web::{Caller, Fingerprint, IdempotencyKey};
 
+use crate::entity::Entity;
+use crate::handle::{Handle, Stored, fault_of};
 use crate::input::Stop;
-use crate::tables::StoredKey;
+use crate::jobs::Job;
+use crate::lanes::Lane;
+use crate::tables::{KEYS_EXPIRED, StoredKey};
 use crate::work::Work;
 
 /// How long a key is kept unless it is kept for ever, as those of orders are.
 pub const KEY_KEPT_MS: Millis = 30 * 24 * 3600 * 1000;
+/// How often keys that have expired are taken away.
+const SWEEP_MS: Millis = 60_000;
+/// How many of them at once.
+const SWEEP_MAX: i64 = 512;
 
 /// A key, whose it is and what it was sent for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,14 +71,8 @@ impl KeyScope {
     }
 }
 
-/// What the first use of a key came to.
-pub(crate) struct FirstUse {
-    pub(crate) status: u16,
-    pub(crate) resource: String,
-}
-
-/// The first use of `key`, if there was one.
-pub(crate) fn first_use(work: &mut Work<'_>, key: &KeyScope) -> Result<Option<FirstUse>, Stop> {
+/// What the first use of `key` came to, if there was one.
+pub(crate) fn first_use(work: &mut Work<'_>, key: &KeyScope) -> Result<Option<Stored>, Stop> {
     if Sabotage::off(Mechanism::Key) {
         return Ok(None);
     }
@@ -81,11 +83,11 @@ pub(crate) fn first_use(work: &mut Work<'_>, key: &KeyScope) -> Result<Option<Fi
         return Err(web::key_reused().into());
     }
     let status = u16::try_from(stored.status).map_err(|_| Stop::Broken(format!("{} is no status", stored.status)))?;
-    Ok(Some(FirstUse { status, resource: stored.resource.clone() }))
+    Ok(Some(Stored { status, resource: stored.resource.clone() }))
 }
 
 /// Stores what the first use of `key` came to.
-pub(crate) fn keep(work: &mut Work<'_>, key: &KeyScope, first: &FirstUse) {
+pub(crate) fn keep(work: &mut Work<'_>, key: &KeyScope, first: &Stored) {
     if Sabotage::off(Mechanism::Key) {
         return;
     }
@@ -100,4 +102,36 @@ pub(crate) fn keep(work: &mut Work<'_>, key: &KeyScope, first: &FirstUse) {
         expires_at: key.kept_ms.map(|ms| work.now().plus_ms(ms)),
     };
     work.save(stored);
+}
+
+/// Takes away keys that have expired.
+pub(crate) fn sweep() -> Job {
+    Job::every("sweep-keys", SWEEP_MS, |context| {
+        Box::pin(async move {
+            while sweep_some(&context.handle).await? {}
+            Ok(())
+        })
+    })
+}
+
+/// Takes some away and tells whether there are more.
+async fn sweep_some(handle: &Handle) -> Result<bool, Fault> {
+    let arguments = vec![handle.service.into(), handle.runtime.now().into(), SWEEP_MAX.into()];
+    let rows = handle.read(&KEYS_EXPIRED, arguments).await?;
+    let name = |row: &Row| Ok((handle.service.to_owned(), row.text(0)?.to_owned(), row.text(1)?.to_owned()));
+    let names: Result<Vec<_>, Error> = rows.iter().map(name).collect();
+    let names = names.map_err(fault_of)?;
+    if names.is_empty() {
+        return Ok(false);
+    }
+    let more = i64::try_from(names.len()) == Ok(SWEEP_MAX);
+    let forget = move |work: &mut Work<'_>| {
+        for stored in work.find_all::<StoredKey>(&names)?.into_iter().flatten() {
+            if stored.expires_at.is_some_and(|expires_at| expires_at <= work.now()) {
+                work.remove::<StoredKey>(&stored.key());
+            }
+        }
+        Ok(())
+    };
+    handle.decide(Lane::Rest, &TraceContext::start(&mut handle.runtime.draw()), forget).await.map(|()| more)
 }

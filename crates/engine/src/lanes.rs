@@ -73,7 +73,9 @@ impl Lanes {
                 return Err(Fault::unavailable("the executor is shutting down", RETRY_AFTER_MS));
             }
             let waiting = &mut state.lanes[lane as usize];
-            if waiting.inputs.len() + inputs.len() > LANE_INPUTS_MAX || waiting.bytes + bytes > LANE_BYTES_MAX {
+            // What comes to an empty lane is let in, however much it is: else it could never come.
+            let full = waiting.inputs.len() + inputs.len() > LANE_INPUTS_MAX || waiting.bytes + bytes > LANE_BYTES_MAX;
+            if full && !waiting.inputs.is_empty() {
                 let mut fault =
                     Fault::new(kernel::FaultKind::Exhausted, "lane-full", "too much is waiting already; please come back later");
                 fault.retry_after_ms = Some(RETRY_AFTER_MS);
@@ -108,6 +110,11 @@ impl Lanes {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
+    }
+
+    /// Refuses what comes from now on, and drops what waits: its callers are told that nobody decides any more.
+    pub(crate) fn abandon(&self) {
+        *self.lock() = State { closed: true, ..State::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

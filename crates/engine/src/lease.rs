@@ -1,13 +1,15 @@
 //! Which process does a service's lonely work: reading logs, firing timers, running jobs. A courtesy that saves work;
-//! the compare-and-set of every batch keeps two holders harmless. An embedded shop has one process and needs none.
+//! the compare-and-set of every batch keeps two holders harmless. An embedded shop has one process and needs no lease.
+//! Leaves that work to its loops, which it also tells when to stop.
 
-use kernel::{BoxFuture, Millis, Runtime, Timestamp};
+use std::sync::Arc;
+
+use kernel::{BoxFuture, Millis, Runtime, Timestamp, TraceContext};
 use tokio::sync::watch;
 
 use crate::handle::Handle;
 use crate::input::Stop;
 use crate::lanes::Lane;
-use crate::service::Stopping;
 use crate::tables::Lease;
 use crate::work::Work;
 
@@ -23,61 +25,89 @@ struct Held {
     epoch: i64,
 }
 
-/// Whether the lease of a service is ours.
+/// Whether a service's lonely work is ours: the lease is, and the service is not to stop.
 #[derive(Clone)]
-pub(crate) struct Leadership(watch::Receiver<Option<Held>>);
+pub(crate) struct Leadership {
+    held: watch::Receiver<Option<Held>>,
+    stop: watch::Receiver<bool>,
+    runtime: Arc<dyn Runtime>,
+}
 
 impl Leadership {
-    /// Of a database that no other process uses: always ours.
-    pub(crate) fn alone() -> Self {
-        Self(watch::channel(Some(Held { until: Timestamp::from_micros(i64::MAX), epoch: 0 })).1)
+    /// Of a database that no other process uses: ours until the service stops.
+    pub(crate) fn alone(runtime: Arc<dyn Runtime>, stop: watch::Receiver<bool>) -> Self {
+        let held = Held { until: Timestamp::from_micros(i64::MAX), epoch: 0 };
+        Self { held: watch::channel(Some(held)).1, stop, runtime }
     }
 
     /// Of a shared database: asked for, and renewed, until the service stops; then given back.
-    pub(crate) fn contested(handle: Handle, stopping: Stopping) -> (Self, BoxFuture<'static, ()>) {
-        let (sender, receiver) = watch::channel(None);
-        (Self(receiver), Box::pin(contest(handle, stopping, sender)))
+    pub(crate) fn contested(handle: Handle, stop: watch::Receiver<bool>) -> (Self, BoxFuture<'static, ()>) {
+        let (sender, held) = watch::channel(None);
+        let leadership = Self { held, stop, runtime: handle.runtime.clone() };
+        (leadership.clone(), Box::pin(contest(handle, leadership, sender)))
     }
 
-    pub(crate) fn is_held(&self, runtime: &dyn Runtime) -> bool {
-        self.0.borrow().is_some_and(|held| runtime.now() < held.until)
+    pub(crate) fn is_held(&self) -> bool {
+        !self.stopping() && self.held.borrow().is_some_and(|held| self.runtime.now() < held.until)
     }
 
-    /// The how-manieth holder we are; 0 where there is no contest.
-    pub(crate) fn epoch(&self) -> i64 {
-        self.0.borrow().map_or(0, |held| held.epoch)
-    }
-
-    /// Waits until the lease is ours.
-    pub(crate) async fn held(&self) {
-        let mut receiver = self.0.clone();
-        if receiver.wait_for(Option::is_some).await.is_err() {
-            // The contest has ended: it will never be ours again.
-            std::future::pending::<()>().await;
+    /// Waits until the work is ours, and tells the how-manieth holder we are; 0 where there is no lease. `None` if it will
+    /// not be any more.
+    pub(crate) async fn held(&self) -> Option<i64> {
+        let mut held = self.held.clone();
+        while !self.stopping() {
+            let last = *held.borrow_and_update();
+            if let Some(held) = last.filter(|held| self.runtime.now() < held.until) {
+                return Some(held.epoch);
+            }
+            tokio::select! {
+                biased;
+                () = self.stop() => {}
+                ended = held.changed() => ended.ok()?,
+            }
         }
+        None
+    }
+
+    /// Waits `ms`, or less if the service is to stop.
+    pub(crate) async fn pause(&self, ms: Millis) {
+        tokio::select! {
+            biased;
+            () = self.stop() => {}
+            () = self.runtime.sleep(ms) => {}
+        }
+    }
+
+    /// Ends when the service is to stop.
+    pub(crate) async fn stop(&self) {
+        // Whoever may stop it has gone: that is a stop too.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+
+    fn stopping(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
 
-async fn contest(handle: Handle, stopping: Stopping, sender: watch::Sender<Option<Held>>) {
+async fn contest(handle: Handle, leadership: Leadership, sender: watch::Sender<Option<Held>>) {
     let holder = format!("{:016x}", handle.runtime.draw().next_u64());
-    while !stopping.begun() {
-        let trace = kernel::TraceContext::start(&mut handle.runtime.draw());
-        let name = holder.clone();
-        let held = handle.decide(Lane::Money, &trace, move |work| acquire(work, &name, LEASE_TTL_MS)).await;
+    while !leadership.stopping() {
+        let (trace, name) = (TraceContext::start(&mut handle.runtime.draw()), holder.clone());
+        let held = handle.decide(Lane::Money, &trace, move |work| acquire(work, &name)).await;
         sender.send_replace(held.unwrap_or_else(|fault| {
             tracing::warn!(service = handle.service, %fault, "lease not renewed");
             None
         }));
-        let _ = stopping.or(handle.runtime.sleep(RENEW_MS)).await;
+        leadership.pause(RENEW_MS).await;
     }
     sender.send_replace(None);
-    let trace = kernel::TraceContext::start(&mut handle.runtime.draw());
+    let trace = TraceContext::start(&mut handle.runtime.draw());
     // Given back so that the others need not wait; if that fails they wait.
     let _ = handle.decide(Lane::Money, &trace, move |work| give_back(work, &holder)).await;
 }
 
 /// Takes or renews the lease if it is free, ours or run out.
-fn acquire(work: &mut Work<'_>, holder: &str, ttl_ms: Millis) -> Result<Option<Held>, Stop> {
+fn acquire(work: &mut Work<'_>, holder: &str) -> Result<Option<Held>, Stop> {
     let now = work.now();
     let stored = work.find::<Lease>(&lease_key(work))?;
     let epoch = match stored.as_deref() {
@@ -86,7 +116,7 @@ fn acquire(work: &mut Work<'_>, holder: &str, ttl_ms: Millis) -> Result<Option<H
         Some(lease) => lease.epoch + 1,
         None => 1,
     };
-    let until = now.plus_ms(ttl_ms);
+    let until = now.plus_ms(LEASE_TTL_MS);
     let (service, name) = lease_key(work);
     work.save(Lease { service, name, holder: holder.to_owned(), epoch, until });
     Ok(Some(Held { until, epoch }))

@@ -1,12 +1,16 @@
 //! The real world behind the port: tokio's tasks and sleep, the system's clock and the process's chance.
 //! Leaves simulated worlds to the simulation.
 
+use std::any::Any;
 use std::collections::hash_map::RandomState;
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kernel::{BoxFuture, Draw, Millis, Runtime, Timestamp};
+use futures_util::FutureExt;
+use kernel::{BoxFuture, Draw, Fault, Millis, Runtime, Timestamp};
 
 /// tokio and the operating system.
 #[derive(Debug, Default)]
@@ -51,4 +55,14 @@ impl Runtime for TokioRuntime {
     fn sleep(&self, ms: Millis) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or_default())))
     }
+}
+
+/// What `future` gives; a panic in it is one more failure, so that whoever loops goes on.
+pub(crate) async fn guarded<T>(future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(Fault::internal(panic_text(&*panic))))
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("a panic: {}", text.unwrap_or("without words"))
 }

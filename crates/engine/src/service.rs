@@ -1,12 +1,11 @@
 //! A service as data, and how it is started and stopped. Building one starts nothing.
 //! Leaves which services run where to the program that composes them.
 
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kernel::{BoxFuture, Fault, Runtime};
-use log::{Outbox, Wakes};
+use log::Wakes;
 use serde::Serialize;
 use store::{Error, Migration, Read, Row, Store, Table};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -14,12 +13,13 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::executor::Executor;
 use crate::handle::{Handle, fault_of};
 use crate::jobs::Job;
+use crate::keys;
 use crate::lanes::Lanes;
 use crate::lease::Leadership;
-use crate::reader::{Reader, first_source};
+use crate::reader::{Reader, first_source, outbox_of};
 use crate::subscription::{Subscription, outbox_cursor};
 use crate::tables::{Cursor, PARKED_COUNT, TIMERS_SET};
-use crate::timers::{TimerKind, TimerWake, Timers};
+use crate::timers::{TimerKind, Timers};
 use crate::watchers::Watchers;
 
 /// What a service is, besides its routes.
@@ -95,9 +95,9 @@ impl Running {
         let (handle, service) = (&self.handle, self.handle.service);
         let pair = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
         let timers = handle.read(&TIMERS_SET, vec![service.into()]).await?;
-        let timers = timers.iter().map(pair).collect::<Result<_, Error>>().map_err(|error| fault_of(&error))?;
+        let timers = timers.iter().map(pair).collect::<Result<_, Error>>().map_err(fault_of)?;
         let parked = handle.read(&PARKED_COUNT, vec![service.into()]).await?;
-        let parked = parked.first().map_or(Ok(0), |row| row.int(0)).map_err(|error| fault_of(&error))?;
+        let parked = parked.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
         let mut behind = Vec::new();
         for subscription in &self.subscriptions {
             behind.extend(self.behind(subscription).await?);
@@ -106,14 +106,12 @@ impl Running {
     }
 
     async fn behind(&self, subscription: &Subscription) -> Result<Option<Behind>, Fault> {
-        let store = &self.handle.store;
-        let head =
-            store.head(subscription.to, &first_source(subscription.to, &self.handle)).await.map_err(|error| fault_of(&error))?;
+        let outbox = outbox_of(subscription.to, &self.handle).await?;
         let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
-        let last = Outbox::new(store.clone(), head.source.clone()).last(&topics).await.map_err(|error| fault_of(&error))?;
-        let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, &head.source)).await?;
+        let last = outbox.last(&topics).await.map_err(fault_of)?;
+        let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, outbox.source())).await?;
         let seq = cursor.map_or(0, |(cursor, _)| cursor.seq);
-        Ok((seq < last).then_some(Behind { source: head.source, seq, last }))
+        Ok((seq < last).then(|| Behind { source: outbox.source().to_owned(), seq, last }))
     }
 
     /// How many events the service has said, by its head row; so also whether it reaches its database.
@@ -121,7 +119,7 @@ impl Running {
     /// # Errors
     /// `unavailable` with what the database said.
     pub async fn events_said(&self) -> Result<i64, Fault> {
-        self.handle.store.head(self.handle.service, &self.source).await.map(|head| head.seq).map_err(|error| fault_of(&error))
+        self.handle.store.head(self.handle.service, &self.source).await.map(|head| head.seq).map_err(fault_of)
     }
 
     /// Stops reading, firing and working, then decides what is queued, then ends.
@@ -134,75 +132,47 @@ impl Running {
     }
 }
 
-/// Starts `service` on an up-to-date database.
+/// Starts `service` on an up-to-date database. Panics if two of its subscriptions are to the same service: they would have
+/// one cursor.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if its head row cannot be read.
 pub async fn start(service: Service, settings: &Settings) -> Result<Running, Error> {
+    let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
+    let heard: BTreeSet<&str> = subscriptions.iter().map(|subscription| subscription.to).collect();
+    assert_eq!(heard.len(), subscriptions.len(), "{} subscribes twice to the same service", service.name);
     let Settings { store, runtime, wakes } = settings.clone();
     let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
-    let handle = Handle {
-        service: service.name,
-        store: store.clone(),
-        runtime: runtime.clone(),
-        lanes: lanes.clone(),
-        watchers: watchers.clone(),
-    };
-    let source = first_source(service.name, &handle);
-    let head = store.head(service.name, &source).await?;
-    let (stop, stopped) = watch::channel(false);
-    let stopping = Stopping(stopped);
-    let timer_wake = TimerWake::default();
-
+    let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers };
+    let head = store.head(service.name, &first_source(service.name, &handle)).await?;
+    let (epoch, source) = (head.epoch, head.source.clone());
+    let executor = Executor { handle: handle.clone(), wakes: wakes.clone(), epoch, source };
     let (executor_alive, executor_ended) = mpsc::channel(1);
-    let executor = Executor {
-        service: service.name,
-        store: store.clone(),
-        runtime: runtime.clone(),
-        lanes,
-        wakes: wakes.clone(),
-        watchers,
-        timer_wake: timer_wake.clone(),
-        epoch: head.epoch,
-        source: head.source.clone(),
-    };
     runtime.spawn("executor", holding(executor_alive, Box::pin(executor.run())));
 
+    let (stop, stopped) = watch::channel(false);
     let (alive, loops_ended) = mpsc::channel(1);
     let spawn = |name, task| runtime.spawn(name, holding(alive.clone(), task));
     let leadership = if store.shared() {
-        let (leadership, contest) = Leadership::contested(handle.clone(), stopping.clone());
+        let (leadership, contest) = Leadership::contested(handle.clone(), stopped);
         spawn("lease", contest);
         leadership
     } else {
-        Leadership::alone()
+        Leadership::alone(runtime.clone(), stopped)
     };
     let mut all_caught_up = Vec::new();
-    let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
     for subscription in &subscriptions {
         let (caught_up, receiver) = watch::channel(false);
         all_caught_up.push(receiver);
-        let reader = Reader {
-            handle: handle.clone(),
-            subscription: subscription.clone(),
-            wakes: wakes.clone(),
-            leadership: leadership.clone(),
-            stopping: stopping.clone(),
-            caught_up,
-        };
+        let (handle, leadership) = (handle.clone(), leadership.clone());
+        let reader = Reader { handle, subscription: subscription.clone(), wakes: wakes.clone(), leadership, caught_up };
         spawn("reader", Box::pin(reader.run()));
     }
-    let timers = Timers {
-        handle: handle.clone(),
-        kinds: service.timers,
-        wake: timer_wake,
-        leadership: leadership.clone(),
-        stopping: stopping.clone(),
-        caught_up: all_caught_up,
-    };
+    let (kinds, caught_up) = (service.timers, all_caught_up);
+    let timers = Timers { handle: handle.clone(), kinds, leadership: leadership.clone(), caught_up };
     spawn("timers", Box::pin(timers.run()));
-    for job in service.jobs {
-        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), stopping.clone())));
+    for job in service.jobs.into_iter().chain([keys::sweep()]) {
+        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })
@@ -214,29 +184,4 @@ fn holding(alive: mpsc::Sender<()>, task: BoxFuture<'static, ()>) -> BoxFuture<'
         task.await;
         drop(alive);
     })
-}
-
-/// Whether the service is to stop.
-#[derive(Clone)]
-pub(crate) struct Stopping(watch::Receiver<bool>);
-
-impl Stopping {
-    pub(crate) fn begun(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Ends when the service is to stop.
-    pub(crate) async fn wait(&self) {
-        // The sender lives as long as the service: if it is gone, that is a stop too.
-        let _ = self.0.clone().wait_for(|stop| *stop).await;
-    }
-
-    /// What `future` gives, or `None` if the service is to stop first.
-    pub(crate) async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.wait() => None,
-            value = future => Some(value),
-        }
-    }
 }

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use contracts::Event;
-use kernel::Fault;
+use kernel::{Fault, TraceContext};
 use log::{Admission, LogEvent, admit};
 
-use crate::input::{Answer, Stop};
+use crate::handle::Handle;
+use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop};
+use crate::lanes::Lane;
 use crate::tables::{Cursor, Parked, StoppedKey};
 use crate::work::Work;
 
 /// What is done with one event, with the event inside.
-pub(crate) type Handling = Arc<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send + Sync>;
+type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>;
 
 type Decode = Arc<dyn Fn(serde_json::Value) -> Result<Handling, serde_json::Error> + Send + Sync>;
 
@@ -69,86 +71,122 @@ impl Subscription {
         let decode: Decode = Arc::new(move |data| {
             let event: E = serde_json::from_value(data)?;
             let handle = handle.clone();
-            Ok(Arc::new(move |work: &mut Work<'_>| handle(work, &event)))
+            Ok(Box::new(move |work: &mut Work<'_>| handle(work, &event)))
         });
-        self.handlers.insert(E::KIND, decode);
+        assert!(self.handlers.insert(E::KIND, decode).is_none(), "{} is handled twice", E::KIND);
         self
     }
 
-    /// What is to be done with `event`: nothing for types that nobody asked for.
-    pub(crate) fn handling(&self, event: &LogEvent) -> Result<Handling, serde_json::Error> {
-        match self.handlers.get(event.kind.as_str()) {
-            Some(decode) => decode(event.envelope()?.data),
-            None => Ok(Arc::new(|_| Ok(()))),
-        }
+    /// The request that `event` goes back to, and what is to be done with it: nothing for types that nobody asked for.
+    fn handling(&self, event: &LogEvent) -> Result<(TraceContext, Handling), serde_json::Error> {
+        let envelope = event.envelope()?;
+        let handling = match self.handlers.get(event.kind.as_str()) {
+            Some(decode) => decode(envelope.data)?,
+            None => Box::new(|_: &mut Work<'_>| Ok(())),
+        };
+        Ok((envelope.traceparent, handling))
     }
 }
 
 /// Which cursor takes an event: one per source for an outbox, one per topic and partition for a log between databases.
-pub(crate) type CursorName = (String, String, String, i64);
+type CursorName = (String, String, String, i64);
 
 /// The cursor of `service` in the outbox `source`.
 pub(crate) fn outbox_cursor(service: &str, source: &str) -> CursorName {
     (service.to_owned(), source.to_owned(), "*".to_owned(), 0)
 }
 
-/// Applies `event` if it is the next for its cursor; events behind a parked one of their key are parked too.
-pub(crate) fn apply(work: &mut Work<'_>, cursor: &CursorName, event: &LogEvent, handling: &Handling) -> Result<Admission, Stop> {
-    let stopped = (cursor.0.clone(), event.source.clone(), event.key.clone());
-    work.want::<StoppedKey>(&stopped);
-    let admission = advance(work, cursor, event)?;
+/// What its cursor said to an event, and what is to be noted if it was parked.
+type Applied = (Admission, Option<String>);
+
+impl Handle {
+    /// Applies events of a log between databases, which may lose, double and reorder: each under the cursor of its topic and
+    /// partition, if it is the next there. Tells for each what its cursor said to it; after a [`Admission::Gap`] the log is
+    /// to be read on, or again.
+    ///
+    /// # Errors
+    /// `lane-full`, or the first of what kept an event from being decided; those before it may have been applied.
+    pub async fn apply(&self, subscription: &Subscription, events: Vec<LogEvent>) -> Result<Vec<Admission>, Fault> {
+        let cursor =
+            |event: &LogEvent| (self.service.to_owned(), event.source.clone(), event.topic.clone(), i64::from(event.partition.0));
+        self.apply_under(cursor, subscription, events).await
+    }
+
+    /// Applies events, each under the cursor that `cursor` names.
+    pub(crate) async fn apply_under(
+        &self,
+        cursor: impl Fn(&LogEvent) -> CursorName,
+        subscription: &Subscription,
+        events: Vec<LogEvent>,
+    ) -> Result<Vec<Admission>, Fault> {
+        let lane = if events.iter().all(|event| event.topic.starts_with("payments.")) { Lane::Money } else { Lane::Saga };
+        let inputs = events.into_iter().map(|event| self.event(cursor(&event), subscription, event)).collect();
+        let note = |(admission, parked): Applied| {
+            if let Some(parked) = parked {
+                tracing::error!(service = self.service, parked, "an event was parked");
+            }
+            admission
+        };
+        self.submit(lane, inputs).await?.into_iter().map(|applied| applied.map(note)).collect()
+    }
+
+    fn event(&self, cursor: CursorName, subscription: &Subscription, event: LogEvent) -> (Input, Awaited<Applied>) {
+        let bytes = event.payload.len();
+        let (trace, handling) = match subscription.handling(&event) {
+            Ok((trace, handling)) => (trace, Ok(handling)),
+            Err(error) => (TraceContext::start(&mut self.runtime.draw()), Err(error.to_string())),
+        };
+        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken);
+        self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
+    }
+}
+
+/// Applies `event` if it is the next for its cursor. One that is `broken` is parked, and so are those of its key behind it.
+fn apply(
+    work: &mut Work<'_>,
+    name: &CursorName,
+    event: &LogEvent,
+    handling: &Result<Handling, String>,
+    broken: Option<&str>,
+) -> Result<Applied, Stop> {
+    let key = (name.0.clone(), event.source.clone(), event.key.clone());
+    work.want::<Cursor>(name);
+    work.want::<StoppedKey>(&key);
+    if work.rehearses() {
+        // The event before it is not applied yet, so its cursor would say that there is a gap.
+        if let (Ok(handling), None) = (handling, broken) {
+            handling(work)?;
+        }
+        return Ok((Admission::Next, None));
+    }
+    let admission = admit(work.find::<Cursor>(name)?.map_or(0, |cursor| cursor.seq), event.prev, event.seq);
     if admission != Admission::Next {
-        return Ok(admission);
+        return Ok((admission, None));
     }
-    if work.find::<StoppedKey>(&stopped)?.is_some() {
-        keep_parked(work, &cursor.0, event, "an earlier event of its key is parked")?;
-        return Ok(Admission::Next);
-    }
-    handling(work)?;
-    Ok(Admission::Next)
+    let (service, source, topic, partition) = name.clone();
+    work.save(Cursor { service, source, topic, partition, seq: event.seq });
+    let parked_before = work.find::<StoppedKey>(&key)?.map_or(0, |stopped| stopped.events);
+    let cause = match (broken, handling) {
+        (Some(cause), _) => cause,
+        (None, Err(cause)) => cause,
+        (None, Ok(_)) if parked_before > 0 => "an earlier event of its key is parked",
+        (None, Ok(handling)) => return handling(work).map(|()| (admission, None)),
+    };
+    park(work, key, event, cause, parked_before + 1).map(|parked| (admission, Some(parked)))
 }
 
-/// Parks `event` because of `cause` and goes on behind it.
-pub(crate) fn park(work: &mut Work<'_>, cursor: &CursorName, event: &LogEvent, cause: &str) -> Result<Answer, Stop> {
-    let admission = advance(work, cursor, event)?;
-    if admission == Admission::Next {
-        keep_parked(work, &cursor.0, event, cause)?;
-    }
-    Ok(Box::new(admission))
-}
-
-/// Moves the cursor to `event` if that is the next one.
-fn advance(work: &mut Work<'_>, name: &CursorName, event: &LogEvent) -> Result<Admission, Stop> {
-    let seq = work.find::<Cursor>(name)?.map_or(0, |cursor| cursor.seq);
-    let admission = admit(seq, event.prev, event.seq);
-    if admission == Admission::Next {
-        let (service, source, topic, partition) = name.clone();
-        work.save(Cursor { service, source, topic, partition, seq: event.seq });
-    }
-    Ok(admission)
-}
-
-fn keep_parked(work: &mut Work<'_>, service: &str, event: &LogEvent, error: &str) -> Result<(), Stop> {
-    tracing::error!(service, source = event.source, seq = event.seq, kind = event.kind, error, "event parked");
-    let key = (service.to_owned(), event.source.clone(), event.key.clone());
-    let events = work.find::<StoppedKey>(&key)?.map_or(0, |stopped| stopped.events) + 1;
-    work.save(StoppedKey { service: key.0.clone(), source: key.1, key: key.2, bucket: event.partition, events });
-    let parked_at = work.now();
-    work.create(Parked {
-        service: key.0,
-        source: event.source.clone(),
-        seq: event.seq,
-        bucket: event.partition,
-        topic: event.topic.clone(),
-        key: event.key.clone(),
-        kind: event.kind.clone(),
-        payload: event.payload.clone(),
-        error: error.to_owned(),
-        parked_at,
-    })
-}
-
-/// The refusal of a cursor that something else moved: the reader begins again where it stands.
-pub(crate) fn gap() -> Fault {
-    Fault::internal("an event before this one is missing")
+/// Puts `event` aside as the one that stops its key, or as one more behind it.
+fn park(
+    work: &mut Work<'_>,
+    (service, source, key): (String, String, String),
+    event: &LogEvent,
+    error: &str,
+    events: i64,
+) -> Result<String, Stop> {
+    let (bucket, seq, parked_at) = (event.partition, event.seq, work.now());
+    let parked = format!("{} {source}/{seq} of {key}: {error}", event.kind);
+    work.save(StoppedKey { service: service.clone(), source: source.clone(), key: key.clone(), bucket, events });
+    let (topic, kind, payload) = (event.topic.clone(), event.kind.clone(), event.payload.clone());
+    work.create(Parked { service, source, seq, bucket, topic, key, kind, payload, error: error.to_owned(), parked_at })?;
+    Ok(parked)
 }

@@ -14,7 +14,7 @@ pub const MIGRATIONS: &[Migration] =
 pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&TIMERS_DUE, &TIMER_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &PARKED_COUNT];
+pub static READS: &[&Read] = &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &PARKED_COUNT];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.
@@ -86,18 +86,11 @@ tally! {
     }
 }
 
-pub(crate) static TIMERS_DUE: Read = Read {
-    name: "engine.timers-due",
-    sql: "SELECT kind, subject FROM engine_timer WHERE service = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
-    arguments: &[Kind::Text, Kind::Int, Kind::Int],
-    answer: &[Kind::Text, Kind::Text],
-};
-
-pub(crate) static TIMER_NEXT: Read = Read {
-    name: "engine.timer-next",
-    sql: "SELECT due_at FROM engine_timer WHERE service = $1 ORDER BY due_at LIMIT 1",
-    arguments: &[Kind::Text],
-    answer: &[Kind::Int],
+pub(crate) static TIMERS_NEXT: Read = Read {
+    name: "engine.timers-next",
+    sql: "SELECT kind, subject, due_at FROM engine_timer WHERE service = $1 ORDER BY due_at LIMIT $2",
+    arguments: &[Kind::Text, Kind::Int],
+    answer: &[Kind::Text, Kind::Text, Kind::Int],
 };
 
 pub(crate) static KEYS_EXPIRED: Read = Read {

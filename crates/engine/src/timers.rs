@@ -2,25 +2,24 @@
 //! so it fires once however often it is tried. Leaves what a timer means to its service.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use kernel::{Fault, Millis, Timestamp, TraceContext};
-use store::Row;
-use tokio::sync::{Notify, watch};
+use kernel::{Fault, Millis, TraceContext};
+use store::{Error, Row};
+use tokio::sync::watch;
 
 use crate::entity::Entity;
 use crate::handle::{Handle, fault_of};
-use crate::input::{DEADLINE_DEFAULT_MS, Stop};
+use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop};
 use crate::lanes::Lane;
 use crate::lease::Leadership;
-use crate::service::Stopping;
-use crate::tables::{TIMER_NEXT, TIMERS_DUE, Timer};
+use crate::runtime::guarded;
+use crate::tables::{TIMERS_NEXT, Timer};
 use crate::work::Work;
 
 /// How many timers one look brings.
-const DUE_MAX: i64 = 512;
-/// The longest sleep: timers that other processes set are seen by then.
-const LOOK_MS: Millis = 1000;
+const NEXT_MAX: i64 = 256;
+/// The longest sleep: timers that were set meanwhile, here or by another process, are seen by then.
+const LOOK_MS: Millis = 250;
 /// When a timer whose handler is broken is tried again.
 const BROKEN_AGAIN_MS: Millis = 60_000;
 
@@ -41,110 +40,78 @@ impl TimerKind {
     }
 }
 
-/// Tells the loop that a timer was set which is due earlier than what it sleeps for.
-#[derive(Clone, Default)]
-pub(crate) struct TimerWake(Arc<(AtomicI64, Notify)>);
-
-impl TimerWake {
-    pub(crate) fn earlier(&self, due: Timestamp) {
-        if due.as_micros() < self.0.0.load(Ordering::Acquire) {
-            self.0.1.notify_one();
-        }
-    }
-
-    async fn sleep_until(&self, due: Timestamp, handle: &Handle) {
-        self.0.0.store(due.as_micros(), Ordering::Release);
-        let ms = due.since_ms(handle.runtime.now()).clamp(0, LOOK_MS) + 1;
-        tokio::select! {
-            () = self.0.1.notified() => {}
-            () = handle.runtime.sleep(ms) => {}
-        }
-    }
-}
-
 /// The loop of one service.
 pub(crate) struct Timers {
     pub(crate) handle: Handle,
     pub(crate) kinds: Vec<TimerKind>,
-    pub(crate) wake: TimerWake,
     pub(crate) leadership: Leadership,
-    pub(crate) stopping: Stopping,
     /// Whether each log has been read up to where it stood: only then is it known what is really due.
     pub(crate) caught_up: Vec<watch::Receiver<bool>>,
 }
 
 impl Timers {
     pub(crate) async fn run(mut self) {
-        while self.stopping.clone().or(self.ready()).await.is_some() {
-            let due = match self.fire_due().await {
-                Ok(due) => due,
-                Err(fault) => {
-                    tracing::warn!(service = self.handle.service, %fault, "timers not fired");
-                    self.handle.runtime.now().plus_ms(LOOK_MS)
-                }
-            };
-            let _ = self.stopping.or(self.wake.sleep_until(due, &self.handle)).await;
+        while self.ready().await {
+            let pause_ms = guarded(self.fire_due()).await.unwrap_or_else(|fault| {
+                tracing::warn!(service = self.handle.service, %fault, "timers not fired");
+                LOOK_MS
+            });
+            self.leadership.pause(pause_ms).await;
         }
     }
 
-    async fn ready(&mut self) {
-        self.leadership.held().await;
+    /// Waits until it is known what is really due; not if the service stops first.
+    async fn ready(&mut self) -> bool {
+        let mut ready = self.leadership.held().await.is_some();
         for caught_up in &mut self.caught_up {
-            if caught_up.wait_for(|caught_up| *caught_up).await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            // A reader ends only with the service.
+            ready &= caught_up.wait_for(|caught_up| *caught_up).await.is_ok();
         }
+        ready
     }
 
-    /// Fires all that is due and says when to look again.
-    async fn fire_due(&self) -> Result<Timestamp, Fault> {
-        loop {
-            let now = self.handle.runtime.now();
-            let due = self.handle.read(&TIMERS_DUE, vec![self.handle.service.into(), now.into(), DUE_MAX.into()]).await?;
-            if due.is_empty() {
-                break;
-            }
-            let inputs: Result<Vec<_>, Fault> = due.iter().map(|row| self.input(row)).collect();
-            for fired in self.handle.submit::<()>(Lane::Money, inputs?).await? {
-                fired?;
+    /// Fires what is due and tells for how long nothing else will be.
+    async fn fire_due(&self) -> Result<Millis, Fault> {
+        let (service, now) = (self.handle.service, self.handle.runtime.now());
+        let next = self.handle.read(&TIMERS_NEXT, vec![service.into(), NEXT_MAX.into()]).await?;
+        let due_in_ms = |row: &Row| Ok(row.time(2)?.since_ms(now));
+        let (mut due, mut pause_ms) = (Vec::new(), LOOK_MS);
+        for row in &next {
+            match due_in_ms(row).map_err(fault_of)? {
+                ms if ms <= 0 => due.push(self.input(row).map_err(fault_of)?),
+                ms => pause_ms = pause_ms.min(ms),
             }
         }
-        let next = self.handle.read(&TIMER_NEXT, vec![self.handle.service.into()]).await?;
-        let look = self.handle.runtime.now().plus_ms(LOOK_MS);
-        match next.first() {
-            Some(row) => row.time(0).map_err(|error| fault_of(&error)).map(|due| due.min(look)),
-            None => Ok(look),
+        if due.is_empty() {
+            return Ok(pause_ms);
         }
+        for fired in self.handle.submit(Lane::Money, due).await? {
+            if let Some(put_off) = fired? {
+                tracing::error!(service, put_off, "a timer was put off");
+            }
+        }
+        Ok(0)
     }
 
-    fn input(
-        &self,
-        row: &Row,
-    ) -> Result<(crate::input::Input, tokio::sync::oneshot::Receiver<Result<crate::input::Answer, Fault>>), Fault> {
-        let text = |index| row.text(index).map(str::to_owned).map_err(|error| fault_of(&error));
-        let (kind, subject) = (text(0)?, text(1)?);
+    /// The firing of a timer; what is to be noted if it was put off.
+    fn input(&self, row: &Row) -> Result<(Input, Awaited<Option<String>>), Error> {
+        let (kind, subject) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
         let fire = self.kinds.iter().find(|timer| timer.kind == kind).map(|timer| timer.fire.clone());
-        let key = (self.handle.service.to_owned(), kind.clone(), subject.clone());
-        let parked_key = key.clone();
-        let decide = move |work: &mut Work<'_>| {
+        let key = (self.handle.service.to_owned(), kind, subject);
+        let decide = move |work: &mut Work<'_>, broken: Option<&str>| {
             let Some(timer) = work.find::<Timer>(&key)?.filter(|timer| timer.due_at <= work.now()) else {
-                return Ok(());
+                return Ok(None);
             };
+            let (_, kind, subject) = &key;
+            if let Some(cause) = broken {
+                work.save(Timer { due_at: work.now().plus_ms(BROKEN_AGAIN_MS), ..(*timer).clone() });
+                return Ok(Some(format!("{kind} of {subject}: {cause}")));
+            }
             work.remove::<Timer>(&timer.key());
-            match &fire {
-                Some(fire) => fire(work, &subject),
-                None => Err(Stop::Broken(format!("nobody knows timers of kind {kind}"))),
-            }
+            let fire = fire.as_ref().ok_or_else(|| Stop::Broken(format!("nobody knows timers of kind {kind}")))?;
+            fire(work, subject).map(|()| None)
         };
-        let later = Box::new(move |work: &mut Work<'_>, cause: &str| {
-            tracing::error!(service = work.service(), kind = parked_key.1, subject = parked_key.2, cause, "timer put off");
-            if let Some(timer) = work.find::<Timer>(&parked_key)? {
-                let due_at = work.now().plus_ms(BROKEN_AGAIN_MS);
-                work.save(Timer { due_at, ..(*timer).clone() });
-            }
-            Ok(Box::new(()) as crate::input::Answer)
-        });
         let trace = TraceContext::start(&mut self.handle.runtime.draw());
-        Ok(self.handle.input::<()>(trace, 128, DEADLINE_DEFAULT_MS, decide, Some(later)))
+        Ok(self.handle.input(trace, 128, DEADLINE_DEFAULT_MS, true, decide))
     }
 }

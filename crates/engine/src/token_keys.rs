@@ -36,7 +36,7 @@ impl TokenKeys {
 }
 
 fn public_key(row: &Row) -> Result<PublicKey, Fault> {
-    let text = |index| row.text(index).map_err(|error| fault_of(&error));
+    let text = |index| row.text(index).map_err(fault_of);
     let (kid, key) = (text(0)?.to_owned(), text(1)?);
     let byte = |index: usize| key.get(index..index + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
     let bytes: Option<Vec<u8>> = (0..key.len()).step_by(2).map(byte).collect();

@@ -27,7 +27,7 @@ impl Watchers {
     }
 
     /// Wakes those who wait for any of `rows`, and forgets rows that nobody waits for.
-    pub(crate) fn changed(&self, rows: &[RowName]) {
+    pub(crate) fn changed<'a>(&self, rows: impl Iterator<Item = &'a RowName>) {
         self.any.send_replace(());
         let mut watched = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.is_empty() {

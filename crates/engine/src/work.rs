@@ -3,7 +3,7 @@
 //! deciders are pure. Leaves loading, committing and everything that takes time to the executor.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use contracts::{Envelope, Event};
@@ -12,17 +12,32 @@ use store::{Error, Key, Mechanism, OutboxEvent, Row, Sabotage, Table, Value, Wri
 
 use crate::Entity;
 use crate::input::Stop;
-use crate::tables::Timer;
+use crate::tables::{CURSOR, Timer};
 
 /// Which row: its table's name and its key.
 pub(crate) type RowName = (&'static str, Key);
+
+/// What an entity says of its table.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) table: &'static Table,
+    tallies: &'static [&'static str],
+}
+
+impl Shape {
+    fn of<E: Entity>() -> Self {
+        Self { table: E::TABLE, tallies: E::TALLIES }
+    }
+}
+
+/// Rows that are to be loaded.
+pub(crate) type Wanted = BTreeMap<RowName, Shape>;
 
 type AnyValue = Arc<dyn Any + Send + Sync>;
 
 /// A row as it is in the database and as this batch would leave it.
 struct Cell {
-    table: &'static Table,
-    tallies: &'static [&'static str],
+    shape: Shape,
     /// The version in the database; 0 says that there is no such row.
     version: i64,
     stored: Option<Vec<Value>>,
@@ -30,49 +45,53 @@ struct Cell {
     next: Option<Option<Vec<Value>>>,
     /// The typed form of what a decider would see now, once somebody asked.
     seen: Option<AnyValue>,
+    /// Whether a decision of this batch rests on it; other rows were loaded in vain.
+    looked_at: bool,
 }
 
 impl Cell {
-    fn absent(table: &'static Table, tallies: &'static [&'static str]) -> Self {
-        Self { table, tallies, version: 0, stored: None, next: None, seen: None }
+    fn absent(shape: Shape) -> Self {
+        Self { shape, version: 0, stored: None, next: None, seen: None, looked_at: false }
     }
 
     fn current(&self) -> Option<&Vec<Value>> {
         self.next.as_ref().unwrap_or(&self.stored).as_ref()
     }
 
-    /// The write, or the expectation, that this row needs; `None` if nothing about it matters.
-    fn write(&self, name: &RowName) -> Option<Write> {
-        let (table, key) = (self.table, name.1.clone());
-        let expect = || Some(Write::Expect { table, key: key.clone(), version: self.version });
+    /// The write, or the expectation, that this row needs.
+    fn write(&self, key: &Key) -> Write {
+        let (table, key, version) = (self.shape.table, key.clone(), self.version);
         match (&self.stored, &self.next) {
-            (_, None) | (None, Some(None)) => expect(),
-            (Some(_), Some(None)) => Some(Write::Delete { table, key, version: self.version }),
-            (None, Some(Some(row))) => Some(Write::Insert { table, row: row.clone() }),
-            (Some(stored), Some(Some(row))) if stored == row => expect(),
-            (Some(stored), Some(Some(row))) => match self.deltas(stored, row) {
-                Some(deltas) => Some(Write::Add { table, key, deltas }),
-                None => Some(Write::Put { table, row: row.clone(), version: self.version }),
+            (Some(_), Some(None)) => Write::Delete { table, key, version },
+            (None, Some(Some(row))) => Write::Insert { table, row: row.clone() },
+            (Some(stored), Some(Some(row))) if stored != row => match self.deltas(stored, row) {
+                Some(deltas) => Write::Add { table, key, deltas },
+                None => Write::Put { table, row: row.clone(), version },
             },
+            _ => Write::Expect { table, key, version },
         }
     }
 
     /// The differences, if only tally columns differ.
     fn deltas(&self, stored: &[Value], row: &[Value]) -> Option<Vec<(&'static str, i64)>> {
-        if self.tallies.is_empty() {
-            return None;
-        }
-        let tallies: Vec<usize> = self.tallies.iter().filter_map(|name| self.table.index_of(name)).collect();
-        let others_same = (0..row.len()).all(|index| tallies.contains(&index) || stored[index] == row[index]);
-        if !others_same {
+        // For the test of the tests: a cursor that is added to moves whatever it is at.
+        let tallies = if unfenced(self.shape.table) { &["seq"] } else { self.shape.tallies };
+        let index_of = |name: &&str| self.shape.table.index_of(name);
+        let indexes: Vec<usize> = tallies.iter().filter_map(index_of).collect();
+        let others_same = (0..row.len()).all(|index| indexes.contains(&index) || stored[index] == row[index]);
+        if tallies.is_empty() || !others_same {
             return None;
         }
         let delta = |index: &usize| match (&stored[*index], &row[*index]) {
             (Value::Int(before), Value::Int(after)) => after.checked_sub(*before),
             _ => None,
         };
-        self.tallies.iter().zip(&tallies).map(|(name, index)| delta(index).map(|delta| (*name, delta))).collect()
+        tallies.iter().zip(&indexes).map(|(name, index)| delta(index).map(|delta| (*name, delta))).collect()
     }
+}
+
+fn unfenced(table: &Table) -> bool {
+    Sabotage::off(Mechanism::Cursor) && table.name == CURSOR.name
 }
 
 /// All rows that the inputs of one batch have asked for, and what the batch would write.
@@ -80,22 +99,15 @@ impl Cell {
 pub(crate) struct Page {
     cells: HashMap<RowName, Cell>,
     events: Vec<OutboxEvent>,
-    /// Rows that some decider of this batch looked at; the others were loaded for an input that left it.
-    looked_at: BTreeSet<RowName>,
 }
 
 impl Page {
-    /// Takes in what a load brought: `rows` of `table`; those of `wanted` that are not among them do not exist.
-    pub(crate) fn fill(
-        &mut self,
-        table: &'static Table,
-        tallies: &'static [&'static str],
-        wanted: &BTreeSet<Key>,
-        rows: Vec<Row>,
-    ) -> Result<(), Error> {
-        for key in wanted {
-            self.cells.insert((table.name, key.clone()), Cell::absent(table, tallies));
+    /// Takes in what a load brought: those of `wanted`, all of one table, that are not among `rows` do not exist.
+    pub(crate) fn fill(&mut self, wanted: &[(RowName, Shape)], rows: Vec<Row>) -> Result<(), Error> {
+        for (name, shape) in wanted {
+            self.cells.insert(name.clone(), Cell::absent(*shape));
         }
+        let Some(((_, _), Shape { table, .. })) = wanted.first() else { return Ok(()) };
         for mut row in rows {
             let version = row.int(row.0.len().saturating_sub(1))?;
             row.0.pop();
@@ -108,18 +120,9 @@ impl Page {
         Ok(())
     }
 
-    /// Every row that was asked for, as something to load again.
-    pub(crate) fn names(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        for ((name, key), cell) in &self.cells {
-            let rows = wanted.0.entry(name).or_insert_with(|| WantedRows {
-                table: cell.table,
-                tallies: cell.tallies,
-                keys: BTreeSet::new(),
-            });
-            rows.keys.insert(key.clone());
-        }
-        wanted
+    /// Every row that was asked for, to be loaded again.
+    pub(crate) fn wanted_again(&self) -> Wanted {
+        self.cells.iter().map(|(name, cell)| (name.clone(), cell.shape)).collect()
     }
 
     /// The version in the database of a row that was loaded.
@@ -129,58 +132,17 @@ impl Page {
 
     /// What the batch writes and expects, in the order of tables and keys; and its events.
     pub(crate) fn writes(&mut self) -> (Vec<Write>, Vec<OutboxEvent>) {
-        let writes: Vec<Write> =
-            self.looked_at.iter().filter_map(|name| self.cells.get(name).and_then(|cell| cell.write(name))).collect();
-        let changes = writes.iter().any(|write| !matches!(write, Write::Expect { .. })) || !self.events.is_empty();
-        if !changes {
-            return (Vec::new(), Vec::new());
-        }
-        (writes, std::mem::take(&mut self.events))
+        let looked_at = self.cells.iter().filter(|(_, cell)| cell.looked_at);
+        let mut cells: Vec<(&RowName, &Cell)> = looked_at.collect();
+        cells.sort_unstable_by_key(|(name, _)| *name);
+        let writes = cells.into_iter().map(|((_, key), cell)| cell.write(key));
+        let fenced = |write: &Write| !(matches!(write, Write::Expect { .. }) && unfenced(write.table()));
+        (writes.filter(fenced).collect(), std::mem::take(&mut self.events))
     }
 
-    /// The due times of timers that the batch sets.
-    pub(crate) fn timers_set(&self) -> impl Iterator<Item = Timestamp> {
-        let due_at = Timer::TABLE.index_of("due_at").unwrap_or_default();
-        self.cells.iter().filter(|((table, _), _)| *table == Timer::TABLE.name).filter_map(move |(_, cell)| {
-            match cell.next.as_ref()?.as_ref()?.get(due_at)? {
-                Value::Int(micros) => Some(Timestamp::from_micros(*micros)),
-                _ => None,
-            }
-        })
-    }
-}
-
-/// Rows that an input needs and that are not loaded: by table, with what its entity says of it.
-#[derive(Default)]
-pub(crate) struct Wanted(pub(crate) BTreeMap<&'static str, WantedRows>);
-
-/// The rows wanted of one table.
-pub(crate) struct WantedRows {
-    pub(crate) table: &'static Table,
-    pub(crate) tallies: &'static [&'static str],
-    pub(crate) keys: BTreeSet<Key>,
-}
-
-impl Wanted {
-    fn add<E: Entity>(&mut self, key: Key) {
-        let rows = self.0.entry(E::TABLE.name).or_insert_with(|| WantedRows {
-            table: E::TABLE,
-            tallies: E::TALLIES,
-            keys: BTreeSet::new(),
-        });
-        rows.keys.insert(key);
-    }
-
-    /// Adds all of `other`.
-    pub(crate) fn join(&mut self, other: Self) {
-        for (name, rows) in other.0 {
-            match self.0.get_mut(name) {
-                Some(mine) => mine.keys.extend(rows.keys),
-                None => {
-                    self.0.insert(name, rows);
-                }
-            }
-        }
+    /// The rows that the batch changes.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &RowName> {
+        self.cells.iter().filter(|(_, cell)| cell.next.is_some()).map(|(name, _)| name)
     }
 }
 
@@ -190,15 +152,17 @@ pub(crate) struct Given<'a> {
     pub(crate) now: Timestamp,
     pub(crate) draw: Draw,
     pub(crate) trace: &'a TraceContext,
+    /// Whether this run only finds out which rows are needed: it comes before its turn and nothing of it stays.
+    pub(crate) rehearsal: bool,
 }
 
 /// One input being decided. What it changes stays beside the page until the decider has ended well.
 pub struct Work<'a> {
     page: &'a mut Page,
     given: Given<'a>,
-    changed: BTreeMap<RowName, Changed>,
+    changed: HashMap<RowName, Changed>,
     events: Vec<OutboxEvent>,
-    looked_at: BTreeSet<RowName>,
+    looked_at: Vec<RowName>,
     wanted: Wanted,
 }
 
@@ -209,7 +173,8 @@ struct Changed {
 
 impl<'a> Work<'a> {
     pub(crate) fn new(page: &'a mut Page, given: Given<'a>) -> Self {
-        Self { page, given, changed: BTreeMap::new(), events: Vec::new(), looked_at: BTreeSet::new(), wanted: Wanted::default() }
+        let (changed, wanted) = (HashMap::new(), Wanted::new());
+        Self { page, given, changed, events: Vec::new(), looked_at: Vec::new(), wanted }
     }
 
     /// The service whose executor runs this.
@@ -240,13 +205,17 @@ impl<'a> Work<'a> {
         self.given.trace
     }
 
+    /// Whether this run only finds out which rows are needed.
+    pub(crate) fn rehearses(&self) -> bool {
+        self.given.rehearsal
+    }
+
     /// The row of `key`, if there is one.
     ///
     /// # Errors
     /// [`Stop::Missing`] if it is not loaded yet, [`Stop::Broken`] if it does not load.
     pub fn find<E: Entity>(&mut self, key: &E::Key) -> Result<Option<Arc<E>>, Stop> {
-        let name = (E::TABLE.name, E::key_values(key));
-        self.look::<E>(&name)?.ok_or(Stop::Missing)
+        self.look::<E>(key)?.ok_or(Stop::Missing)
     }
 
     /// The rows of `keys`, each if there is one, in their order; all that are not loaded yet are asked for at once.
@@ -254,7 +223,7 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As [`Work::find`].
     pub fn find_all<E: Entity>(&mut self, keys: &[E::Key]) -> Result<Vec<Option<Arc<E>>>, Stop> {
-        let found: Result<Vec<_>, Stop> = keys.iter().map(|key| self.look::<E>(&(E::TABLE.name, E::key_values(key)))).collect();
+        let found: Result<Vec<_>, Stop> = keys.iter().map(|key| self.look::<E>(key)).collect();
         found?.into_iter().collect::<Option<Vec<_>>>().ok_or(Stop::Missing)
     }
 
@@ -266,19 +235,18 @@ impl<'a> Work<'a> {
         self.find(key)?.ok_or_else(|| Fault::not_found(what).into())
     }
 
-    /// Asks for rows that the decider will need, so that they come in the same round as others.
+    /// Asks for a row that the decider will need, so that it comes in the same round as others.
     pub fn want<E: Entity>(&mut self, key: &E::Key) {
         let name = (E::TABLE.name, E::key_values(key));
-        if !self.changed.contains_key(&name) && !self.page.cells.contains_key(&name) {
-            self.wanted.add::<E>(name.1);
+        if !self.page.cells.contains_key(&name) {
+            self.wanted.insert(name, Shape::of::<E>());
         }
     }
 
     /// Says that the row is to be as `entity`, new or changed.
     pub fn save<E: Entity>(&mut self, entity: E) {
-        let name = (E::TABLE.name, E::key_values(&entity.key()));
-        self.changed.insert(name.clone(), Changed { row: Some(entity.to_row()), seen: Some(Arc::new(entity)) });
-        self.touch::<E>(name);
+        let key = entity.key();
+        self.change::<E>(&key, Changed { row: Some(entity.to_row()), seen: Some(Arc::new(entity)) });
     }
 
     /// Says that there is to be a new row whose key was made just now: it need not be looked for first.
@@ -287,20 +255,19 @@ impl<'a> Work<'a> {
     /// [`Stop::Broken`] if there is one already.
     pub fn create<E: Entity>(&mut self, entity: E) -> Result<(), Stop> {
         let name = (E::TABLE.name, E::key_values(&entity.key()));
-        let taken = self.changed.contains_key(&name) || self.page.cells.get(&name).is_some_and(|cell| cell.current().is_some());
-        if taken {
-            return Err(Stop::Broken(format!("{} {:?} exists already", name.0, name.1)));
+        let cell = self.page.cells.entry(name.clone()).or_insert_with(|| Cell::absent(Shape::of::<E>()));
+        if self.changed.contains_key(&name) || cell.current().is_some() {
+            let exists = Stop::Broken(format!("{} {:?} exists already", name.0, name.1));
+            self.looked_at.push(name);
+            return Err(exists);
         }
-        self.page.cells.entry(name.clone()).or_insert_with(|| Cell::absent(E::TABLE, E::TALLIES));
         self.save(entity);
         Ok(())
     }
 
     /// Says that the row is to go.
     pub fn remove<E: Entity>(&mut self, key: &E::Key) {
-        let name = (E::TABLE.name, E::key_values(key));
-        self.changed.insert(name.clone(), Changed { row: None, seen: None });
-        self.touch::<E>(name);
+        self.change::<E>(key, Changed { row: None, seen: None });
     }
 
     /// Says an event; it is published if and only if the batch is committed.
@@ -308,94 +275,75 @@ impl<'a> Work<'a> {
     /// # Errors
     /// [`Stop::Broken`] if it cannot be written as JSON.
     pub fn emit<E: Event>(&mut self, event: &E) -> Result<(), Stop> {
-        let id = self.new_id(event.place().bucket);
+        let place = event.place();
+        let id = self.new_id(place.bucket);
         let envelope = Envelope::seal(event, id, self.given.service, self.given.now, self.given.trace);
         let payload =
             envelope.and_then(|envelope| serde_json::to_string(&envelope)).map_err(|error| Stop::Broken(error.to_string()))?;
-        let place = event.place();
-        self.events.push(OutboxEvent {
-            topic: E::TOPIC,
-            partition: place.bucket,
-            key: place.key,
-            kind: E::KIND.to_owned(),
-            payload,
-        });
+        let (topic, kind) = (E::TOPIC, E::KIND.to_owned());
+        self.events.push(OutboxEvent { topic, partition: place.bucket, key: place.key, kind, payload });
         Ok(())
     }
 
     /// Sets the timer `kind` of `subject` to `due_at`, instead of any before; it moves with `bucket`.
     ///
     /// # Errors
-    /// As [`Work::find`].
+    /// None at present.
     pub fn set_timer(&mut self, kind: &'static str, subject: &str, bucket: Bucket, due_at: Timestamp) -> Result<(), Stop> {
-        let timer =
-            Timer { service: self.given.service.to_owned(), kind: kind.to_owned(), subject: subject.to_owned(), bucket, due_at };
-        self.find::<Timer>(&timer.key())?;
-        self.save(timer);
+        let service = self.given.service.to_owned();
+        self.save(Timer { service, kind: kind.to_owned(), subject: subject.to_owned(), bucket, due_at });
         Ok(())
     }
 
     /// Takes the timer `kind` of `subject` away, if it is set.
     ///
     /// # Errors
-    /// As [`Work::find`].
+    /// None at present.
     pub fn clear_timer(&mut self, kind: &'static str, subject: &str) -> Result<(), Stop> {
-        let key = (self.given.service.to_owned(), kind.to_owned(), subject.to_owned());
-        if self.find::<Timer>(&key)?.is_some() {
-            self.remove::<Timer>(&key);
-        }
+        self.remove::<Timer>(&(self.given.service.to_owned(), kind.to_owned(), subject.to_owned()));
         Ok(())
     }
 
-    /// Whatever was wanted and is not loaded, once the decider has stopped.
-    pub(crate) fn into_wanted(self) -> Wanted {
-        self.wanted
+    /// The rows that are not loaded yet, which the run has asked for or changed.
+    pub(crate) fn wanted(&mut self) -> Wanted {
+        std::mem::take(&mut self.wanted)
     }
 
-    /// The rows that the decider looked at, with their versions in the database.
-    pub(crate) fn read(&self) -> Vec<(RowName, i64)> {
-        self.looked_at.iter().filter_map(|name| self.page.version(name).map(|version| (name.clone(), version))).collect()
-    }
-
-    /// The decider refused: what it looked at must still be so when the refusal is told.
-    pub(crate) fn refuse(self) {
-        self.page.looked_at.extend(self.looked_at);
-    }
-
-    /// The decider ended well: what it changed and said becomes part of the batch.
-    pub(crate) fn accept(self) {
-        for (name, changed) in self.changed {
-            if let Some(cell) = self.page.cells.get_mut(&name) {
+    /// Ends a run that counts and tells which rows it rests on; what it changed and said is dropped if it refused.
+    pub(crate) fn end(mut self, refused: bool) -> Vec<RowName> {
+        if !refused {
+            for (name, changed) in self.changed {
+                let cell = self.page.cells.get_mut(&name).expect("a run that lacks a row does not count");
                 cell.next = Some(changed.row);
                 cell.seen = changed.seen;
+                self.looked_at.push(name);
+            }
+            self.page.events.extend(self.events);
+        }
+        for name in &self.looked_at {
+            if let Some(cell) = self.page.cells.get_mut(name) {
+                cell.looked_at = true;
             }
         }
-        self.page.looked_at.extend(self.looked_at);
-        self.page.events.extend(self.events);
+        self.looked_at
     }
 
-    /// Whether a row that the decider writes was never loaded; it is wanted then.
-    pub(crate) fn lacks(&self) -> bool {
-        !self.wanted.0.is_empty()
-    }
-
-    fn touch<E: Entity>(&mut self, name: RowName) {
-        if !self.page.cells.contains_key(&name) {
-            self.wanted.add::<E>(name.1.clone());
-        }
-        self.looked_at.insert(name);
+    fn change<E: Entity>(&mut self, key: &E::Key, changed: Changed) {
+        self.want::<E>(key);
+        self.changed.insert((E::TABLE.name, E::key_values(key)), changed);
     }
 
     /// `None` if the row is not loaded, which is then wanted; `Some(None)` if there is no such row.
-    fn look<E: Entity>(&mut self, name: &RowName) -> Result<Option<Option<Arc<E>>>, Stop> {
-        if let Some(changed) = self.changed.get(name) {
+    fn look<E: Entity>(&mut self, key: &E::Key) -> Result<Option<Option<Arc<E>>>, Stop> {
+        let name = (E::TABLE.name, E::key_values(key));
+        if let Some(changed) = self.changed.get(&name) {
             return Ok(Some(changed.seen.as_ref().and_then(downcast)));
         }
-        let Some(cell) = self.page.cells.get_mut(name) else {
-            self.wanted.add::<E>(name.1.clone());
+        let Some(cell) = self.page.cells.get_mut(&name) else {
+            self.wanted.insert(name, Shape::of::<E>());
             return Ok(None);
         };
-        self.looked_at.insert(name.clone());
+        self.looked_at.push(name);
         if let Some(found) = cell.seen.as_ref().and_then(downcast) {
             return Ok(Some(Some(found)));
         }
@@ -408,21 +356,4 @@ impl<'a> Work<'a> {
 
 fn downcast<E: Entity>(seen: &AnyValue) -> Option<Arc<E>> {
     seen.clone().downcast::<E>().ok()
-}
-
-/// With the cursor's compare-and-set switched off, a cursor is written whatever it is at: for the test of the tests.
-pub(crate) fn sabotaged(writes: Vec<Write>, cursors: &'static str) -> Vec<Write> {
-    if !Sabotage::off(Mechanism::Cursor) {
-        return writes;
-    }
-    writes
-        .into_iter()
-        .filter(|write| !(write.table().name == cursors && matches!(write, Write::Expect { .. })))
-        .map(|write| match write {
-            Write::Put { table, row, .. } if table.name == cursors => {
-                Write::Add { table, key: row[..table.key.len()].to_vec(), deltas: vec![("seq", 0)] }
-            }
-            other => other,
-        })
-        .collect()
 }

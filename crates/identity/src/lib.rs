@@ -16,7 +16,7 @@ mod store;
 
 pub use config::Config;
 pub use domain::Secret;
-pub use service::{ensure_admin, ensure_signing_key};
+pub use service::{ensure_admin, ensure_signing_key, knows};
 
 /// The service's name.
 pub const NAME: &str = "identity";

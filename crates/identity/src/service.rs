@@ -162,6 +162,15 @@ pub async fn ensure_signing_key(handle: &Handle) -> Result<PublicKey, Fault> {
     signing_key(handle).await.map(|key| key.public().clone())
 }
 
+/// Whether somebody has this address: for the program at its start, never for a caller.
+///
+/// # Errors
+/// `invalid-field` if it is no address; `unavailable`.
+pub async fn knows(handle: &Handle, email: &str) -> Result<bool, Fault> {
+    let email = Email::parse(email)?;
+    Ok(handle.find::<EmailTaken>(&(email,)).await?.is_some())
+}
+
 /// Makes the first admin if there is nobody at all, and says whether that was so. Call it before the routes are open:
 /// a customer who signs up first is somebody.
 ///

@@ -291,18 +291,15 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../audit/src/tiny.rs"]
-pub(crate) mod tiny;
-
-#[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
+    use testkit::{Asked, HANG_UP, TestRuntime, serve};
+
     use super::*;
-    use tiny::{Asked, HANG_UP, TestRuntime, serve};
 
     fn client(urls: &[String]) -> Client {
-        Client::new(Arc::new(TestRuntime::default()), urls, 3_600_000).expect("a client")
+        Client::new(Arc::new(TestRuntime::hurried()), urls, 3_600_000).expect("a client")
     }
 
     #[tokio::test]
@@ -340,7 +337,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_never_succeeds_gives_up() {
-        let client = Client::new(Arc::new(TestRuntime::default()), &["http://127.0.0.1:1".to_owned()], 5000);
+        let client = Client::new(Arc::new(TestRuntime::hurried()), &["http://127.0.0.1:1".to_owned()], 5000);
         let gone = client.expect("a client").send(&Ask::get("/v1/stores")).await;
         assert!(matches!(gone, Err(LoadError::GivenUp { after_ms: 5000, .. })), "{gone:?}");
     }

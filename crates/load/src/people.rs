@@ -140,8 +140,9 @@ pub async fn admin_token(runtime: Arc<dyn Runtime>, logins: &Path, url: &str) ->
 
 #[cfg(test)]
 mod tests {
+    use testkit::{Asked, TestRuntime, serve};
+
     use super::*;
-    use crate::client::tiny::{Asked, TestRuntime, serve};
 
     #[tokio::test]
     async fn an_old_token_is_replaced_and_the_request_repeated_under_its_key() {
@@ -158,7 +159,7 @@ mod tests {
             writes.lock().expect("writes").push((token, asked.header("idempotency-key").to_owned()));
             (status, "{}".to_owned())
         });
-        let client = Client::new(Arc::new(TestRuntime::default()), &[url.await], 60_000).expect("a client");
+        let client = Client::new(Arc::new(TestRuntime::hurried()), &[url.await], 60_000).expect("a client");
         let login = Login { email: "p@b.example".to_owned(), password: "p".to_owned(), roles: Vec::new() };
         let session = Session::new(Arc::new(client), &login);
         let reply = session.send(&Ask::post("/v1/orders/o/pick").key("k".to_owned())).await.expect("an answer");

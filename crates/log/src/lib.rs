@@ -7,5 +7,5 @@ mod outbox;
 mod wakes;
 
 pub use chain::{Admission, admit, link};
-pub use outbox::{LogEvent, Outbox, READ_EVENTS_MAX};
+pub use outbox::{LogEvent, Outbox, READ_EVENTS_MAX, READS};
 pub use wakes::Wakes;

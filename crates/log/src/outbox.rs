@@ -3,10 +3,20 @@
 
 use contracts::Envelope;
 use kernel::Bucket;
-use store::{Error, OUTBOX_EVENTS, OUTBOX_LAST, Row, Store, Value};
+use store::{Error, Kind, OUTBOX_EVENTS, OUTBOX_LAST, Read, Row, Store, Value};
 
 /// How many events one read brings at most.
-pub const READ_EVENTS_MAX: i64 = 512;
+pub const READ_EVENTS_MAX: usize = 512;
+
+/// The log's reads, for the test that prepares them.
+pub static READS: &[&Read] = &[&END];
+
+static END: Read = Read {
+    name: "log.end",
+    sql: "SELECT seq FROM store_head WHERE source = $1",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Int],
+};
 
 /// An event on its way to a consumer.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,14 +63,20 @@ impl Outbox {
         Self { store, source }
     }
 
+    /// The name of the log.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Up to [`READ_EVENTS_MAX`] events after `after` on `topics`, linked to each other and to `after`:
     /// what was committed is read in order, so nothing between two of them can be missing.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
     pub async fn read(&self, after: i64, topics: &[&'static str]) -> Result<Vec<LogEvent>, Error> {
-        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-        let arguments = vec![self.source.clone().into(), after.into(), Value::Texts(topics), READ_EVENTS_MAX.into()];
+        let limit = i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX);
+        let arguments = vec![self.source.clone().into(), after.into(), texts(topics), limit.into()];
         let mut prev = after;
         self.store.read(&OUTBOX_EVENTS, arguments).await?.iter().map(|row| self.event(row, &mut prev)).collect()
     }
@@ -70,9 +86,15 @@ impl Outbox {
     /// # Errors
     /// [`Error::Unavailable`] of the store.
     pub async fn last(&self, topics: &[&'static str]) -> Result<i64, Error> {
-        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-        let rows = self.store.read(&OUTBOX_LAST, vec![self.source.clone().into(), Value::Texts(topics)]).await?;
-        rows.first().map_or(Ok(0), |row| row.int(0))
+        number(&self.store.read(&OUTBOX_LAST, vec![self.source.clone().into(), texts(topics)]).await?)
+    }
+
+    /// The `seq` of the last event on any topic: the cheapest look at whether there is anything new.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the store.
+    pub async fn end(&self) -> Result<i64, Error> {
+        number(&self.store.read(&END, vec![self.source.clone().into()]).await?)
     }
 
     fn event(&self, row: &Row, prev: &mut i64) -> Result<LogEvent, Error> {
@@ -89,4 +111,12 @@ impl Outbox {
             payload: row.text(5)?.to_owned(),
         })
     }
+}
+
+fn texts(topics: &[&'static str]) -> Value {
+    Value::Texts(topics.iter().map(|topic| (*topic).to_owned()).collect())
+}
+
+fn number(rows: &[Row]) -> Result<i64, Error> {
+    rows.first().map_or(Ok(0), |row| row.int(0))
 }

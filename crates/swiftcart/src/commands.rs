@@ -44,9 +44,9 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let listener = listener.with_context(|| format!("{} cannot be listened on", settings.server.listen))?;
     let shop = compose::start(&settings).await?;
     if arguments.no_sample {
-        first_admin(&shop).await?
+        first_admin(&shop).await?;
     } else {
-        sample_shop(&shop, &settings.server.data).await?
+        sample_shop(&shop, &settings.server.data).await?;
     }
     println!("SwiftCart is open at http://{}", listener.local_addr()?);
     let limits = ServeLimits {
@@ -61,9 +61,13 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
 
 /// Makes the sample shop, prints its logins and writes them to the data directory.
 async fn sample_shop(shop: &Shop, data: &Path) -> anyhow::Result<()> {
+    let path = data.join("logins.json");
+    if path.exists() && sample::is_whole(&shop.identity).await? {
+        println!("The sample shop in Atlanta, as it was left. Everybody's login is in {}.", path.display());
+        return Ok(());
+    }
     let Some(logins) = sample::make(&shop.router, &shop.runtime, &shop.identity, &shop.seal).await? else { return Ok(()) };
     std::fs::create_dir_all(data)?;
-    let path = data.join("logins.json");
     logins.write(&path)?;
     print_logins(&logins, &path);
     Ok(())
@@ -126,9 +130,9 @@ async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
     let token = load::admin_token(runtime.clone(), &arguments.logins, &arguments.url).await?;
     let report = audit::run(runtime, audit::Options { url: arguments.url, token, quiescent: arguments.quiescent }).await?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?)
+        println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        println!("{report}")
+        println!("{report}");
     }
     Ok(exit_code(report.is_clean()))
 }

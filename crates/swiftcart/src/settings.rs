@@ -68,7 +68,7 @@ impl Settings {
         if let Some(database) = &place.database {
             settings.server.database.clone_from(database);
         }
-        told(settings.server.validate())?;
+        told(&settings.server.validate())?;
         Ok(settings)
     }
 
@@ -89,7 +89,7 @@ impl Settings {
         let payments = section(&all, "payments", payments::Config::validate, &mut wrong);
         let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
         let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
-        told(wrong)?;
+        told(&wrong)?;
         let missing = "a section without faults has a value";
         let mut settings = Self {
             server: server.context(missing)?,
@@ -149,7 +149,7 @@ impl Server {
 }
 
 /// Refuses if anything is wrong, and says all of it.
-fn told(wrong: Vec<String>) -> anyhow::Result<()> {
+fn told(wrong: &[String]) -> anyhow::Result<()> {
     if wrong.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use store::{Error, Store};
+use engine::Service;
+use store::{Error, Migration, Store};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
@@ -74,7 +75,35 @@ pub async fn fresh(engine: Engine) -> TestStore {
     }
 }
 
+/// A new database of `engine` with the tables of the platform, of the engine around deciders, and of `services`.
+///
+/// # Panics
+/// As [`fresh`], or if a migration is refused.
+pub async fn migrated(engine: Engine, services: &[&[Migration]]) -> TestStore {
+    let database = fresh(engine).await;
+    let migrations = [&[store::PLATFORM, engine::MIGRATIONS], services].concat().concat();
+    database.store.migrate(&migrations).await.expect("a fresh database takes all migrations");
+    database
+}
+
 impl TestStore {
+    /// Every read of `service` is understood, and every table has the columns that are said of it.
+    ///
+    /// # Panics
+    /// If not.
+    pub async fn assert_fits(&self, service: &Service) {
+        for read in service.reads {
+            assert_eq!(self.store.prepare(read).await, Ok(()), "{}", read.name);
+        }
+        for table in service.tables {
+            let mut stated: Vec<&str> = table.all().map(|column| column.name).collect();
+            let mut found = self.store.columns(table).await.expect("the database knows its columns");
+            stated.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, stated, "{}", table.name);
+        }
+    }
+
     /// One more store on the same database, as another process would have it.
     ///
     /// # Panics

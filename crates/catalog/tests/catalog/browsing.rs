@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use contracts::StoreId;
 use contracts::inventory::Band;
 use kernel::Draw;
+use testkit::{body, store};
 use web::json;
 
-use crate::shop::{Shop, body, product, skus, store};
+use crate::shop::{Shop, product, skus, skus_of};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     categories_stand_where_they_were_put
     words_are_found_by_their_beginnings
     words_follow_the_product
@@ -28,14 +30,8 @@ async fn categories_stand_where_they_were_put(shop: Shop) {
     let moved = shop.put("/v1/admin/categories/dairy", &admin, &json!({"name": "Dairy & eggs", "position": 3})).await;
     assert_eq!((moved.status.as_u16(), body(&moved)["name"].as_str()), (200, Some("Dairy & eggs")));
 
-    let mut slugs = Vec::new();
-    let mut path = "/v1/categories?limit=1".to_owned();
-    loop {
-        let page = body(&shop.get(&path).await);
-        slugs.push(page["items"][0]["slug"].as_str().unwrap().to_owned());
-        let Some(next) = page["next"].as_str() else { break };
-        path = format!("/v1/categories?limit=1&after={next}");
-    }
+    let seen = shop.list("/v1/categories", 1, None).await;
+    let slugs: Vec<&str> = seen.iter().map(|category| category["slug"].as_str().unwrap()).collect();
     assert_eq!(slugs, ["produce", "bakery", "snacks", "dairy"]);
     shop.close().await;
 }
@@ -98,19 +94,10 @@ async fn every_product_is_on_exactly_one_page(shop: Shop) {
     let (shop, krog) = stocked(shop).await;
     // Two of one name are told apart by their SKU.
     shop.put("/v1/admin/products/MILK-X", &shop.admin(), &product("Whole milk", "1 gal", 100, &[krog])).await;
-    for query in ["", "q=milk&", "category=dairy&"] {
-        let whole = skus(&shop.get(&format!("/v1/stores/{krog}/products?{query}")).await);
-        let mut paged = Vec::new();
-        let mut after = String::new();
-        loop {
-            let page = shop.get(&format!("/v1/stores/{krog}/products?{query}limit=2{after}")).await;
-            paged.extend(skus(&page));
-            match body(&page)["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => break,
-            }
-        }
-        assert_eq!(paged, whole, "{query}");
+    for query in ["", "?q=milk", "?category=dairy"] {
+        let path = format!("/v1/stores/{krog}/products{query}");
+        let whole = skus(&shop.get(&path).await);
+        assert_eq!(skus_of(&shop.list(&path, 2, None).await), whole, "{query}");
         assert!(whole.len() >= 5, "{query}");
     }
     shop.close().await;

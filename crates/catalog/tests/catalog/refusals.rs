@@ -1,11 +1,13 @@
 //! What is refused: each with a 4xx that says what is wrong and where, and nothing is changed or told.
 //! Leaves what the door refuses for every service to `web`.
 
+use testkit::{brief, some_id, store};
 use web::{Call, Json, Method, Reply, Role, json};
 
-use crate::shop::{Shop, body, product, some_id, store};
+use crate::shop::{Shop, product};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     broken_products_are_refused_and_named
     callers_who_may_not_are_refused
     broken_requests_are_never_ours_to_fail
@@ -13,10 +15,8 @@ on_both! {
 
 /// The status, and the field at fault.
 fn refusal(reply: &Reply) -> (u16, String) {
-    let members = body(reply);
-    let error = &members["errors"][0];
-    let field = error["pointer"].as_str().or(error["parameter"].as_str()).unwrap_or("-");
-    (reply.status.as_u16(), field.to_owned())
+    let (status, _, field) = brief(reply);
+    (status, field)
 }
 
 async fn broken_products_are_refused_and_named(shop: Shop) {

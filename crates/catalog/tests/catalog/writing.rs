@@ -2,11 +2,13 @@
 //! Leaves what is refused to `refusals`.
 
 use contracts::{Sku, StoreId};
+use testkit::{body, store};
 use web::{Role, json};
 
-use crate::shop::{Shop, body, brief, product, skus, store};
+use crate::shop::{Shop, brief, product, skus};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     a_product_is_made_once_and_told_once
     only_what_changed_is_told
     a_store_that_is_left_out_lists_it_no_longer
@@ -144,16 +146,6 @@ async fn admins_page_through_all_products(shop: Shop) {
 }
 
 async fn tables_and_reads_fit_the_database(shop: Shop) {
-    let service = catalog::service(&catalog::Config::default());
-    for table in service.tables {
-        let mut columns: Vec<&str> = table.all().map(|column| column.name).collect();
-        let mut found = shop.database.store.columns(table).await.unwrap();
-        columns.sort_unstable();
-        found.sort_unstable();
-        assert_eq!(found, columns, "{}", table.name);
-    }
-    for read in service.reads {
-        shop.database.store.prepare(read).await.unwrap();
-    }
+    shop.database.assert_fits(&catalog::service(&catalog::Config::default())).await;
     shop.close().await;
 }

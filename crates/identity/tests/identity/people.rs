@@ -3,12 +3,13 @@
 
 use contracts::StoreId;
 use contracts::identity::CourierChanged;
-use kernel::Runtime;
-use web::{Access, Call, Grant, Json, Method, Person, Role, json};
+use testkit::{body, some_id};
+use web::{Access, Call, Json, Method, Role, json};
 
-use crate::shop::{ADMIN, PASSWORD, Shop, body, person, pointer, refusal, some_id};
+use crate::shop::{ADMIN, PASSWORD, Shop, person, pointer, refusal};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     admins_only_and_only_well_formed
     a_role_is_in_a_store_that_there_is
     couriers_are_told_to_others
@@ -20,9 +21,9 @@ on_both! {
 }
 
 async fn admins_only_and_only_well_formed(shop: Shop) {
-    let admin = shop.admin().await;
+    let admin = shop.first_admin().await;
     shop.sign_up("k", "grace@example.org", PASSWORD).await;
-    let customer = shop.token("grace@example.org").await;
+    let customer = shop.token_of("grace@example.org").await;
     let routes = identity::routes(shop.identity.handle.clone(), &identity::Config::default()).list();
     assert_eq!(routes.iter().filter(|route| route.access == Access::admin()).count(), 4);
     for route in routes.iter().filter(|route| route.path.starts_with("/v1/admin/")) {
@@ -59,7 +60,7 @@ async fn admins_only_and_only_well_formed(shop: Shop) {
     assert_eq!((made.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")));
     assert_eq!(body(&made), body(&again));
     let location = made.header("location").unwrap();
-    let read = shop.get(location, &admin).await;
+    let read = shop.get_as(location, &admin).await;
     assert_eq!((body(&read), read.header("etag")), (body(&made), Some("\"1\"")));
     let unchanged = shop.send(Call::get(location).bearer(&admin).header(web::header::IF_NONE_MATCH, "\"1\"")).await;
     assert_eq!(unchanged.status, 304);
@@ -69,9 +70,8 @@ async fn admins_only_and_only_well_formed(shop: Shop) {
 }
 
 async fn a_role_is_in_a_store_that_there_is(shop: Shop) {
-    let admin = shop.admin().await;
-    let (known, unknown) = (StoreId(some_id(1)), StoreId(some_id(2)));
-    shop.know_store(&admin, known).await;
+    let admin = shop.first_admin().await;
+    let (known, unknown) = (shop.know_store(&admin, 1).await, some_id(2));
     let grants = json!([{ "role": "picker", "store": known }, { "role": "picker", "store": unknown }]);
     let reply = shop.add(&admin, &person("picker@example.org", &grants)).await;
     assert_eq!((reply.status.as_u16(), pointer(&reply).as_str()), (422, "/grants/1/store"));
@@ -83,17 +83,15 @@ async fn a_role_is_in_a_store_that_there_is(shop: Shop) {
 }
 
 async fn couriers_are_told_to_others(shop: Shop) {
-    let admin = shop.admin().await;
-    let (krog, ponce) = (StoreId(some_id(1)), StoreId(some_id(2)));
-    shop.know_store(&admin, krog).await;
-    shop.know_store(&admin, ponce).await;
+    let admin = shop.first_admin().await;
+    let (krog, ponce) = (shop.know_store(&admin, 1).await, shop.know_store(&admin, 2).await);
     let mut sofia = person("sofia@example.org", &json!([{ "role": "courier", "store": krog }]));
     assert_eq!(pointer(&shop.add(&admin, &sofia).await), "/vehicle");
     sofia["vehicle"] = json!("bike");
     let made = body(&shop.add(&admin, &sofia).await);
     let profile = |store, vehicle: &str, active| json!({ "name": "Sofia", "grants": [{ "role": "courier", "store": store }], "vehicle": vehicle, "active": active });
     let picker = json!({ "name": "Sofia", "grants": [{ "role": "picker" }], "active": true });
-    shop.token("sofia@example.org").await;
+    shop.token_of("sofia@example.org").await;
     for (version, (profile, tag)) in
         (1..).zip([(profile(ponce, "bike", true), "\"2\""), (profile(ponce, "bike", false), "\"3\""), (picker, "\"4\"")])
     {
@@ -103,13 +101,13 @@ async fn couriers_are_told_to_others(shop: Shop) {
         assert_eq!(signs_in, profile["active"] == true);
     }
     let said: Vec<(StoreId, bool)> =
-        shop.said::<CourierChanged>().await.iter().map(|event| (event.store, event.active)).collect();
+        shop.events_of::<CourierChanged>("identity").await.iter().map(|event| (event.store, event.active)).collect();
     assert_eq!(said, [(krog, true), (ponce, true), (ponce, false)]);
     shop.close().await;
 }
 
 async fn a_change_expects_what_was_read(shop: Shop) {
-    let admin = shop.admin().await;
+    let admin = shop.first_admin().await;
     let id = body(&shop.add(&admin, &person("picker@example.org", &json!([{ "role": "picker" }]))).await)["id"].clone();
     let path = format!("/v1/admin/people/{}", id.as_str().unwrap());
     let profile = json!({ "name": "Changed", "grants": [{ "role": "picker" }], "active": true });
@@ -126,10 +124,10 @@ async fn a_change_expects_what_was_read(shop: Shop) {
 }
 
 async fn somebody_is_always_left_who_runs_the_shop(shop: Shop) {
-    let ada = shop.admin().await;
-    let ada_id = body(&shop.get("/v1/me", &ada).await)["id"].clone();
+    let ada = shop.first_admin().await;
+    let ada_id = body(&shop.get_as("/v1/me", &ada).await)["id"].clone();
     let bob_id = body(&shop.add(&ada, &person("bob@example.org", &json!([{ "role": "admin" }]))).await)["id"].clone();
-    let bob = shop.token("bob@example.org").await;
+    let bob = shop.token_of("bob@example.org").await;
     let demoted = json!({ "name": "X", "grants": [{ "role": "manager" }], "active": true });
     let resting = json!({ "name": "X", "grants": [{ "role": "admin" }], "active": false });
     for profile in [&demoted, &resting] {
@@ -144,52 +142,44 @@ async fn somebody_is_always_left_who_runs_the_shop(shop: Shop) {
 }
 
 async fn lists_are_paged_and_follow_roles(shop: Shop) {
-    let admin = shop.admin().await;
+    let admin = shop.first_admin().await;
     let mut pickers = Vec::new();
     for number in 0..5 {
         let grants = json!([{ "role": "picker" }, { "role": "customer" }]);
         pickers.push(body(&shop.add(&admin, &person(&format!("p{number}@example.org"), &grants)).await));
     }
-    let ids = |page: &Json| -> Vec<Json> { page["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect() };
-    for (query, count) in [("", 6), ("role=picker&", 5), ("role=admin&", 1), ("role=courier&", 0)] {
-        let whole = body(&shop.get(&format!("/v1/admin/people?{query}limit=100"), &admin).await);
-        assert_eq!(ids(&whole).len(), count, "{query}");
-        let (mut paged, mut after) = (Vec::new(), String::new());
-        loop {
-            let page = body(&shop.get(&format!("/v1/admin/people?{query}limit=2{after}"), &admin).await);
-            paged.extend(ids(&page));
-            let Some(next) = page["next"].as_str() else { break };
-            after = format!("&after={next}");
-        }
-        assert_eq!(paged, ids(&whole), "{query}");
+    let ids = async |query: &str, limit: usize| -> Vec<Json> {
+        let people = shop.list(&format!("/v1/admin/people{query}"), limit, Some(&admin)).await;
+        people.iter().map(|person| person["id"].clone()).collect()
+    };
+    for (query, count) in [("", 6), ("?role=picker", 5), ("?role=admin", 1), ("?role=courier", 0)] {
+        let whole = ids(query, 100).await;
+        assert_eq!(whole.len(), count, "{query}");
+        assert_eq!(ids(query, 2).await, whole, "{query}");
     }
     let profile = json!({ "name": "X", "grants": [{ "role": "dispatcher" }], "active": true });
     assert_eq!(shop.change(&admin, &pickers[2]["id"], 1, &profile).await.status, 200);
-    assert_eq!(ids(&body(&shop.get("/v1/admin/people?role=picker", &admin).await)).len(), 4);
-    assert_eq!(ids(&body(&shop.get("/v1/admin/people?role=dispatcher", &admin).await)), [pickers[2]["id"].clone()]);
+    assert_eq!(ids("?role=picker", 100).await.len(), 4);
+    assert_eq!(ids("?role=dispatcher", 100).await, [pickers[2]["id"].clone()]);
     for wrong in ["role=chef", "limit=0", "after=x", "rolle=picker"] {
-        assert_eq!(shop.get(&format!("/v1/admin/people?{wrong}"), &admin).await.status, 400, "{wrong}");
+        assert_eq!(shop.get_as(&format!("/v1/admin/people?{wrong}"), &admin).await.status, 400, "{wrong}");
     }
     shop.close().await;
 }
 
 async fn who_is_gone_is_not_found(shop: Shop) {
-    let admin = shop.admin().await;
-    let key = web::SigningKey::generate().unwrap();
-    shop.keyring.insert(key.public());
-    let gone = Person { id: some_id(5), name: "Gone".to_owned(), grants: vec![Grant { role: Role::Customer, store: None }] };
-    let token = key.sign(&gone, shop.clock.now(), 60_000).unwrap();
-    assert_eq!(shop.get("/v1/me", &token).await.status, 404);
+    let admin = shop.first_admin().await;
+    let token = shop.sign(some_id(5), &[(Role::Customer, None)]);
+    assert_eq!(shop.get_as("/v1/me", &token).await.status, 404);
     for path in [format!("/v1/admin/people/{}", some_id(5)), "/v1/admin/people/5".to_owned()] {
-        assert_eq!(shop.get(&path, &admin).await.status, 404);
+        assert_eq!(shop.get_as(&path, &admin).await.status, 404);
     }
     shop.close().await;
 }
 
 async fn no_view_and_no_event_holds_a_password(shop: Shop) {
-    let admin = shop.admin().await;
-    let krog = StoreId(some_id(1));
-    shop.know_store(&admin, krog).await;
+    let admin = shop.first_admin().await;
+    let krog = shop.know_store(&admin, 1).await;
     let mut sofia = person("sofia@example.org", &json!([{ "role": "courier", "store": krog }]));
     sofia["vehicle"] = json!("bike");
     let made = shop.add(&admin, &sofia).await;
@@ -202,13 +192,13 @@ async fn no_view_and_no_event_holds_a_password(shop: Shop) {
         shop.sign_up("k", "grace@example.org", "some other password").await,
         shop.sign_in(ADMIN, PASSWORD).await,
         shop.sign_in(ADMIN, "some other password").await,
-        shop.get("/v1/me", &admin).await,
-        shop.get("/v1/admin/people", &admin).await,
+        shop.get_as("/v1/me", &admin).await,
+        shop.get_as("/v1/admin/people", &admin).await,
     ] {
         texts.push(format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body)));
     }
-    texts.extend(shop.payloads("identity.people").await);
-    texts.extend(shop.payloads("identity.keys").await);
+    let said = shop.log_of("identity", &["identity.people", "identity.keys"]).await;
+    texts.extend(said.iter().map(|envelope| json!(envelope).to_string()));
     for text in texts {
         for secret in [PASSWORD, "some other password", "argon2"] {
             assert!(!text.contains(secret), "{text}");

@@ -3,13 +3,15 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use engine::TokenKeys;
-use kernel::{Runtime, Timestamp};
+use kernel::Timestamp;
 use store::Value;
-use web::{Call, Json, Keyring, PublicKey, Reply, json};
+use testkit::body;
+use web::{Call, Json, Keyring, Reply, json};
 
-use crate::shop::{ADMIN, PASSWORD, Shop, body, pointer, refusal};
+use crate::shop::{ADMIN, PASSWORD, Shop, pointer, refusal};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     a_good_password_gives_a_token_that_every_service_can_verify
     a_wrong_password_and_an_unknown_address_look_the_same
     guessing_is_slowed_and_the_owner_is_never_kept_out_for_good
@@ -26,7 +28,7 @@ fn words(reply: &Reply) -> Json {
 }
 
 async fn a_good_password_gives_a_token_that_every_service_can_verify(shop: Shop) {
-    shop.admin().await;
+    shop.first_admin().await;
     let reply = shop.sign_in("  ADMIN@Example.org ", PASSWORD).await;
     assert_eq!(reply.status, 200);
     let answer = body(&reply);
@@ -37,23 +39,22 @@ async fn a_good_password_gives_a_token_that_every_service_can_verify(shop: Shop)
     // The keys as other services get them: by event, here through identity's own copy.
     shop.until("the key is copied", || async { TokenKeys::of(&shop.identity.handle).await.unwrap().len() == 1 }).await;
     let copied = TokenKeys::of(&shop.identity.handle).await.unwrap();
-    let bytes = (0..32).map(|at| u8::from_str_radix(&copied[0].1[2 * at..2 * at + 2], 16).unwrap()).collect();
     let ring = Keyring::new();
-    ring.insert(&PublicKey { kid: copied[0].0.clone(), bytes });
+    ring.insert(&copied[0]);
     let token = answer["token"].as_str().unwrap();
-    let person = ring.verify(token, shop.clock.now()).unwrap();
+    let person = ring.verify(token, shop.now()).unwrap();
     assert_eq!((json!(person.id), person.name.as_str()), (answer["person"]["id"].clone(), "Ada"));
     let expires_at: Timestamp = serde_json::from_value(answer["expires_at"].clone()).unwrap();
     assert!(ring.verify(token, expires_at.plus_ms(-1)).is_ok());
     assert!(ring.verify(token, expires_at).is_err());
 
-    let me = shop.get("/v1/me", token).await;
+    let me = shop.get_as("/v1/me", token).await;
     assert_eq!((me.status.as_u16(), body(&me)["id"].clone()), (200, answer["person"]["id"].clone()));
     shop.close().await;
 }
 
 async fn a_wrong_password_and_an_unknown_address_look_the_same(shop: Shop) {
-    shop.admin().await;
+    shop.first_admin().await;
     let wrong = shop.sign_in(ADMIN, "correct horse stapler").await;
     let unknown = shop.sign_in("nobody@example.org", PASSWORD).await;
     assert_eq!(refusal(&wrong), (401, "wrong-credentials".to_owned()));
@@ -62,7 +63,7 @@ async fn a_wrong_password_and_an_unknown_address_look_the_same(shop: Shop) {
 }
 
 async fn guessing_is_slowed_and_the_owner_is_never_kept_out_for_good(shop: Shop) {
-    shop.admin().await;
+    shop.first_admin().await;
     for email in [ADMIN, "nobody@example.org"] {
         for _ in 0..4 {
             assert_eq!(shop.sign_in(email, "correct horse stapler").await.status, 401);
@@ -84,20 +85,20 @@ async fn guessing_is_slowed_and_the_owner_is_never_kept_out_for_good(shop: Shop)
     let retry_after: i64 = shop.sign_in(ADMIN, PASSWORD).await.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&retry_after), "{retry_after}");
     shop.clock.advance(retry_after * 1000);
-    shop.token(ADMIN).await;
+    shop.token_of(ADMIN).await;
     // A success takes all charges back.
     for _ in 0..3 {
         assert_eq!(shop.sign_in(ADMIN, "correct horse stapler").await.status, 401);
     }
-    shop.token(ADMIN).await;
+    shop.token_of(ADMIN).await;
     shop.close().await;
 }
 
 async fn a_hundred_guesses_at_once_are_not_all_let_through(shop: Shop) {
-    shop.admin().await;
+    shop.first_admin().await;
     let guesses = (0..60).map(|number| {
         let guess = json!({ "email": ADMIN, "password": format!("correct guess {number}") });
-        let router = shop.router.clone();
+        let router = shop.router().clone();
         async move { Call::post("/v1/sign-in").json(&guess).send(&router).await.unwrap() }
     });
     let replies = join_all(guesses).await;

@@ -1,14 +1,16 @@
 //! Signing up: anybody becomes a customer, an address is one person's, and nobody is told whose.
 //! Leaves people that admins add to `people`.
 
+use testkit::body;
 use web::{Call, json};
 
-use crate::shop::{PASSWORD, Shop, body, pointer, refusal};
+use crate::shop::{PASSWORD, Shop, pointer, refusal};
 use crate::sign_in::join_all;
 
 const GRACE: &str = "grace@example.org";
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     a_shopper_signs_up_once_and_in
     a_taken_address_is_not_told
     an_address_is_one_persons_whoever_comes_at_once
@@ -31,7 +33,7 @@ async fn a_shopper_signs_up_once_and_in(shop: Shop) {
 }
 
 async fn a_taken_address_is_not_told(shop: Shop) {
-    let admin = shop.admin().await;
+    let admin = shop.first_admin().await;
     let first = shop.sign_up("k1", GRACE, PASSWORD).await;
     let second = shop.sign_up("k2", "GRACE@example.org", "another good password").await;
     assert_eq!((first.status, second.status), (second.status, first.status));
@@ -40,18 +42,18 @@ async fn a_taken_address_is_not_told(shop: Shop) {
     assert_eq!(body(&shop.sign_up("k2", "GRACE@example.org", "another good password").await), body(&second));
 
     assert_eq!(shop.sign_in(GRACE, "another good password").await.status, 401);
-    shop.token(GRACE).await;
-    let customers = body(&shop.get("/v1/admin/people?role=customer", &admin).await);
+    shop.token_of(GRACE).await;
+    let customers = body(&shop.get_as("/v1/admin/people?role=customer", &admin).await);
     assert_eq!(customers["items"].as_array().unwrap().len(), 1);
     let nobody = format!("/v1/admin/people/{}", body(&second)["id"].as_str().unwrap());
-    assert_eq!(shop.get(&nobody, &admin).await.status, 404);
+    assert_eq!(shop.get_as(&nobody, &admin).await.status, 404);
     shop.close().await;
 }
 
 async fn an_address_is_one_persons_whoever_comes_at_once(shop: Shop) {
-    let admin = shop.admin().await;
-    let (other, other_router) = shop.another().await;
-    let ways = [shop.router.clone(), other_router];
+    let admin = shop.first_admin().await;
+    let other = shop.another().await;
+    let ways = [shop.router().clone(), other.router().clone()];
     let calls = (0..24).map(|number| {
         let router = ways[number % 2].clone();
         let email = if number % 3 == 0 { GRACE.to_uppercase() } else { GRACE.to_owned() };
@@ -67,7 +69,7 @@ async fn an_address_is_one_persons_whoever_comes_at_once(shop: Shop) {
     });
     let replies = join_all(calls).await;
     assert!(replies.iter().all(|reply| matches!(reply.status.as_u16(), 201 | 409)), "{replies:?}");
-    let customers = body(&shop.get("/v1/admin/people?role=customer", &admin).await);
+    let customers = body(&shop.get_as("/v1/admin/people?role=customer", &admin).await);
     assert_eq!(customers["items"].as_array().unwrap().len(), 1);
     let mut open = 0;
     for number in 0..24 {
@@ -76,7 +78,7 @@ async fn an_address_is_one_persons_whoever_comes_at_once(shop: Shop) {
         open += u32::from(shop.sign_in(GRACE, &format!("correct horse {number}")).await.status == 200);
     }
     assert_eq!(open, 1);
-    other.shut_down().await;
+    other.close().await;
     shop.close().await;
 }
 

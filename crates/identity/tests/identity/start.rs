@@ -3,10 +3,12 @@
 
 use contracts::identity::TokenKeyPublished;
 use identity::{Secret, ensure_admin, ensure_signing_key};
+use testkit::ok;
 
-use crate::shop::{ADMIN, PASSWORD, Shop, body, config};
+use crate::shop::{ADMIN, PASSWORD, Shop, config};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     two_processes_make_one_key_and_one_admin
     a_first_admin_must_be_sound_and_is_made_once
     a_customer_is_somebody
@@ -14,11 +16,11 @@ on_both! {
 }
 
 async fn two_processes_make_one_key_and_one_admin(shop: Shop) {
-    let (other, router) = shop.another().await;
-    let (one, two) = (&shop.identity.handle, &other.handle);
+    let other = shop.another().await;
+    let (one, two) = (&shop.identity.handle, &other.identity.handle);
     let (first, second) = tokio::join!(ensure_signing_key(one), ensure_signing_key(two));
     assert_eq!(first, second);
-    let published = shop.said::<TokenKeyPublished>().await;
+    let published = shop.events_of::<TokenKeyPublished>("identity").await;
     assert_eq!(published.len(), 1);
     assert_eq!(published[0].kid, first.unwrap().kid);
 
@@ -30,15 +32,11 @@ async fn two_processes_make_one_key_and_one_admin(shop: Shop) {
     let statuses = [shop.sign_in(ADMIN, PASSWORD).await.status, shop.sign_in(ADMIN, "another good password").await.status];
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     // A token of one is taken by the other.
-    let reply = web::Call::post("/v1/sign-in")
-        .json(&web::json!({ "email": ADMIN, "password": if statuses[0] == 200 { PASSWORD } else { "another good password" } }))
-        .send(&router)
-        .await
-        .unwrap();
+    let reply = other.sign_in(ADMIN, if statuses[0] == 200 { PASSWORD } else { "another good password" }).await;
     shop.keyring.insert(&ensure_signing_key(two).await.unwrap());
-    let token = body(&reply)["token"].as_str().unwrap().to_owned();
-    assert_eq!(shop.get("/v1/me", &token).await.status, 200);
-    other.shut_down().await;
+    let token = ok(&reply)["token"].as_str().unwrap().to_owned();
+    assert_eq!(shop.get_as("/v1/me", &token).await.status, 200);
+    other.close().await;
     shop.close().await;
 }
 
@@ -50,7 +48,7 @@ async fn a_first_admin_must_be_sound_and_is_made_once(shop: Shop) {
     assert_eq!(ensure_admin(handle, "Ada", ADMIN, Secret::new(PASSWORD)).await, Ok(true));
     assert_eq!(ensure_admin(handle, "Eve", "eve@example.org", Secret::new(PASSWORD)).await, Ok(false));
     assert_eq!(shop.sign_in("eve@example.org", PASSWORD).await.status, 401);
-    shop.token(ADMIN).await;
+    shop.token_of(ADMIN).await;
     shop.close().await;
 }
 
@@ -61,16 +59,6 @@ async fn a_customer_is_somebody(shop: Shop) {
 }
 
 async fn every_read_and_table_fits_the_database(shop: Shop) {
-    let service = identity::service(&config());
-    for read in service.reads {
-        shop.database.store.prepare(read).await.unwrap();
-    }
-    for table in service.tables {
-        let mut named: Vec<&str> = table.all().map(|column| column.name).collect();
-        named.sort_unstable();
-        let mut found = shop.database.store.columns(table).await.unwrap();
-        found.sort_unstable();
-        assert_eq!(found, named, "{}", table.name);
-    }
+    shop.database.assert_fits(&identity::service(&config())).await;
     shop.close().await;
 }

@@ -3,12 +3,13 @@
 
 use contracts::StoreId;
 use contracts::inventory::HoldRequest;
-use testkit::Engine;
+use testkit::{Engine, store};
 use web::json;
 
-use crate::shop::{Shop, order, places_path, request, service, stock_path, store};
+use crate::shop::{Shop, order, places_path, request, service};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     five_hundred_buyers_of_a_hundred_units
     five_hundred_buyers_of_a_hundred_places
 }
@@ -28,14 +29,14 @@ async fn written(shop: &Shop, store: StoreId, thing: &str) -> i64 {
 }
 
 async fn a_hundred_got_it(shop: &Shop) {
-    shop.until("everybody was told", || async { shop.said("inventory.holds").await.len() == 500 }).await;
+    shop.until("everybody was told", async || shop.said("inventory.holds").await.len() == 500).await;
     let said = shop.said("inventory.holds").await;
     let count = |kind: &str| said.iter().filter(|(said, _)| said == kind).count();
     assert_eq!((count("hold.reserved.v1"), count("hold.rejected.v1")), (100, 400));
     let facts = shop.facts().await;
     assert_eq!(facts.len(), 500);
     assert_eq!(facts.values().filter(|(state, ..)| state == "reserved").count(), 100);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
 }
 
 async fn five_hundred_buyers_of_a_hundred_units(shop: Shop) {
@@ -43,7 +44,7 @@ async fn five_hundred_buyers_of_a_hundred_units(shop: Shop) {
     shop.know(&store).await;
     let slot = shop.slot(store.id).await;
     shop.stock(store.id, "HOT", 100).await;
-    assert_eq!(shop.put(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
+    assert_eq!(shop.put_as_admin(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
     let before = written(&shop, store.id, "sku:HOT").await;
     shop.request(crowd(|buyer| request(store.id, order(buyer), &[("HOT", 1)], slot))).await;
     a_hundred_got_it(&shop).await;
@@ -60,7 +61,7 @@ async fn five_hundred_buyers_of_a_hundred_places(shop: Shop) {
     shop.know(&store).await;
     let slot = shop.slot(store.id).await;
     shop.stock(store.id, "HOT", 100_000).await;
-    assert_eq!(shop.put(&places_path(store.id, slot), &json!({ "places": 100 })).await.status, 200);
+    assert_eq!(shop.put_as_admin(&places_path(store.id, slot), &json!({ "places": 100 })).await.status, 200);
     shop.request(crowd(|buyer| request(store.id, order(buyer), &[("HOT", 2)], slot))).await;
     a_hundred_got_it(&shop).await;
     assert_eq!(shop.level(store.id, "HOT").await, (99_800, 200));
@@ -76,22 +77,20 @@ async fn two_processes_never_add_up_what_people_counted() {
     shop.know(&store).await;
     shop.stock(store.id, "HOT", 1000).await;
     let slot = shop.slot(store.id).await;
-    assert_eq!(shop.put(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
-    let (running, other) = shop.another().await;
+    assert_eq!(shop.put_as_admin(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
+    let other = shop.another().await;
     for round in 0..20_u8 {
         // Each time other numbers, so that each of the two is a change.
         let words = [500, 700].map(|word| word + i64::from(round));
         // The clock must differ between two words of people for the second to be one.
-        shop.advance(1);
+        shop.clock.advance(1);
         shop.request(vec![request(store.id, order(round.into()), &[("HOT", 1)], slot)]).await;
-        let count = |on_hand: i64| shop.put_call(&stock_path(store.id, "HOT"), &json!({ "on_hand": on_hand }));
-        let (here, there) = tokio::join!(shop.send(count(words[0])), count(words[1]).send(&other));
-        assert_eq!((here.status.as_u16(), there.unwrap().status.as_u16()), (200, 200));
+        tokio::join!(shop.stock(store.id, "HOT", words[0]), other.stock(store.id, "HOT", words[1]));
         shop.settle().await;
         let (available, held) = shop.level(store.id, "HOT").await;
         assert!(words.contains(&(available + held)), "{available} available, {held} held");
-        shop.sound().await;
+        shop.assert_sound("inventory").await;
     }
-    running.shut_down().await;
+    other.close().await;
     shop.close().await;
 }

@@ -3,11 +3,13 @@
 
 use contracts::SlotKey;
 use store::{Batch, Write};
+use testkit::{items, store};
 use web::json;
 
-use crate::shop::{Shop, items, order, places_path, request, service, store};
+use crate::shop::{Shop, order, places_path, request, service};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     a_hold_is_kept_and_used
     a_hold_that_nobody_commits_runs_out
     a_hold_is_given_back
@@ -38,7 +40,7 @@ async fn a_hold_is_kept_and_used(shop: Shop) {
     shop.until_state(order, "committed").await;
     assert_eq!(shop.level(store.id, "MILK").await, (7, 5));
     assert_eq!(shop.facts().await[&order], ("committed".to_owned(), 6, true));
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
 
     shop.consume(store.id, order).await;
     shop.until_state(order, "consumed").await;
@@ -64,7 +66,7 @@ async fn a_hold_is_kept_and_used(shop: Shop) {
         .map(|(_, event)| event["band"].as_str().unwrap())
         .collect();
     assert_eq!(bands, ["plenty", "few"]);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -78,7 +80,7 @@ async fn a_hold_that_nobody_commits_runs_out(shop: Shop) {
     shop.commit(store.id, committed).await;
     shop.until_state(committed, "committed").await;
 
-    shop.advance(600_001);
+    shop.clock.advance(600_001);
     shop.until_state(left_alone, "expired").await;
     assert_eq!(shop.level(store.id, "MILK").await, (3, 2));
     shop.commit(store.id, left_alone).await;
@@ -88,7 +90,7 @@ async fn a_hold_that_nobody_commits_runs_out(shop: Shop) {
     assert_eq!(shop.said_of(left_alone).await, said);
     assert_eq!(shop.facts().await[&left_alone], ("expired".to_owned(), 0, true));
     assert_eq!(shop.facts().await[&committed], ("committed".to_owned(), 2, true));
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -110,11 +112,11 @@ async fn a_hold_is_given_back(shop: Shop) {
     assert_eq!(shop.left(store.id, slot).await, 10);
     // What was given back never runs out, and is not used.
     shop.consume(store.id, committed).await;
-    shop.advance(600_001);
+    shop.clock.advance(600_001);
     shop.settle().await;
     assert_eq!(shop.said_of(reserved).await, ["hold.reserved.v1", "hold.released.v1"]);
     assert_eq!(shop.said_of(committed).await, ["hold.reserved.v1", "hold.committed.v1", "hold.released.v1"]);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -124,7 +126,7 @@ async fn all_or_nothing_and_every_short_thing_is_named(shop: Shop) {
     shop.stock(store.id, "MILK", 4).await;
     shop.stock(store.id, "BREAD", 5).await;
     let (order, slot) = (order(1), shop.slot(store.id).await);
-    assert_eq!(shop.put(&places_path(store.id, slot), &json!({ "places": 0 })).await.status, 200);
+    assert_eq!(shop.put_as_admin(&places_path(store.id, slot), &json!({ "places": 0 })).await.status, 200);
 
     let lines = [("MILK", 2), ("BREAD", 1), ("MILK", 3), ("EGGS", 1)];
     shop.request(vec![request(store.id, order, &lines, slot)]).await;
@@ -139,7 +141,7 @@ async fn all_or_nothing_and_every_short_thing_is_named(shop: Shop) {
     assert_eq!(shop.level(store.id, "MILK").await, (4, 0));
     assert_eq!(shop.level(store.id, "BREAD").await, (5, 0));
     assert_eq!(shop.facts().await[&order], ("rejected".to_owned(), 0, true));
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -150,10 +152,10 @@ async fn a_slot_past_its_cutoff_or_unknown_is_short(shop: Shop) {
     let slot = shop.slot(store.id).await;
     let unknown = SlotKey(slot.0.plus_ms(1000));
     // The running slot can be ordered until a quarter of an hour before its end.
-    shop.advance(44 * 60_000);
+    shop.clock.advance(44 * 60_000);
     shop.request(vec![request(store.id, order(1), &[("MILK", 1)], slot)]).await;
     shop.until_state(order(1), "reserved").await;
-    shop.advance(60_000);
+    shop.clock.advance(60_000);
     let late = [(order(2), slot), (order(3), unknown)];
     shop.request(late.map(|(order, slot)| request(store.id, order, &[("MILK", 1)], slot)).into()).await;
     shop.until_state(order(3), "rejected").await;
@@ -207,7 +209,7 @@ async fn repeats_say_and_change_nothing(shop: Shop) {
     shop.settle().await;
     assert_eq!(shop.level(store.id, "MILK").await, (3, 0));
     assert_eq!(shop.said_of(order).await, ["hold.reserved.v1", "hold.committed.v1", "hold.consumed.v1"]);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -218,7 +220,7 @@ async fn the_audit_sees_what_is_wrong(shop: Shop) {
     let slot = shop.slot(store.id).await;
     shop.request(vec![request(store.id, order(1), &[("MILK", 2)], slot)]).await;
     shop.until_state(order(1), "reserved").await;
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
 
     let table = |name: &str| service().tables.iter().copied().find(|table| table.name == name).unwrap();
     let write = async |write: Write| {

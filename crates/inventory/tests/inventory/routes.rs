@@ -2,11 +2,13 @@
 //! Leaves what holds do to the numbers to `holds`.
 
 use contracts::{SlotKey, StoreId};
+use testkit::{body, brief, is, items, some_id, store};
 use web::{Call, Json, Method, Role, json};
 
-use crate::shop::{Shop, at, body, brief, items, order, places_path, request, service, some_id, stock_path, store};
+use crate::shop::{Shop, at, order, places_path, request, service, stock_path};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     stock_is_counted_once_for_a_key
     supply_is_shown_in_bands
     lists_are_paged
@@ -31,7 +33,7 @@ async fn stock_is_counted_once_for_a_key(shop: Shop) {
     assert_eq!(body(&again), json!({ "sku": "MILK", "available": 8, "held": 4 }));
     assert_eq!(brief(&shop.send(call(13)).await).1, "idempotency-key-reused");
 
-    let refused = shop.put(&path, &json!({ "on_hand": 3 })).await;
+    let refused = shop.put_as_admin(&path, &json!({ "on_hand": 3 })).await;
     assert_eq!((refused.status.as_u16(), brief(&refused).1.as_str()), (409, "below-held"));
     assert_eq!(body(&refused)["least"], 4);
     shop.stock(store.id, "MILK", 4).await;
@@ -61,7 +63,7 @@ async fn supply_is_shown_in_bands(shop: Shop) {
     let many = vec!["MILK"; 51].join(",");
     for wrong in [format!("{path}?sku={many}"), format!("{path}?sku="), format!("{path}?sku=milk"), path] {
         let reply = shop.get(&wrong).await;
-        assert_eq!(brief(&reply), (400, "invalid-field".to_owned(), "sku".to_owned()), "{wrong}");
+        assert_eq!(brief(&reply), is(400, "invalid-field", "sku"), "{wrong}");
     }
     shop.close().await;
 }
@@ -72,16 +74,9 @@ async fn lists_are_paged(shop: Shop) {
     for sku in ["MILK", "BREAD", "EGGS", "APPLE-1", "ZEBRA"] {
         shop.stock(store.id, sku, 3).await;
     }
-    let pages = async |path: String| {
-        let (mut seen, mut after) = (Vec::new(), String::new());
-        loop {
-            let reply = shop.get_as(&format!("{path}?limit=2{after}"), &shop.admin()).await;
-            seen.extend(items(&reply).iter().map(|item| item["sku"].as_str().unwrap().to_owned()));
-            match body(&reply)["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return seen,
-            }
-        }
+    let pages = async |path: String| -> Vec<String> {
+        let seen = shop.list(&path, 2, Some(&shop.admin())).await;
+        seen.iter().map(|item| item["sku"].as_str().unwrap().to_owned()).collect()
     };
     let stock = pages(format!("/v1/stores/{}/stock", store.id)).await;
     assert_eq!(stock, ["APPLE-1", "BREAD", "EGGS", "MILK", "ZEBRA"]);
@@ -155,7 +150,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(shop: Shop) {
         (format!("/v1/admin/stores/{}/slots/noon/places", store.id), json!({ "places": 1 }), 404, "starts_at"),
     ];
     for (path, value, status, field) in cases {
-        let (found, _, at) = brief(&shop.put(&path, &value).await);
+        let (found, _, at) = brief(&shop.put_as_admin(&path, &value).await);
         assert_eq!((found, at.as_str()), (status, field), "{path} {value}");
     }
     let call = || Call::new(Method::PUT, &stock).bearer(&shop.admin());
@@ -166,23 +161,13 @@ async fn what_is_wrong_is_named_and_changes_nothing(shop: Shop) {
         assert_eq!(brief(&reply).0, 404, "{path}");
     }
     let wrong = shop.get(&format!("/v1/stores/{}/slots?limit=101", store.id)).await;
-    assert_eq!(brief(&wrong), (400, "invalid-field".to_owned(), "limit".to_owned()));
+    assert_eq!(brief(&wrong), is(400, "invalid-field", "limit"));
     assert_eq!(shop.level(store.id, "MILK").await, (12, 0));
     assert_eq!(shop.left(store.id, slot).await, 10);
     shop.close().await;
 }
 
 async fn every_read_and_table_fits_the_database(shop: Shop) {
-    let service = service();
-    for read in service.reads {
-        assert_eq!(shop.database.store.prepare(read).await, Ok(()), "{}", read.name);
-    }
-    for table in service.tables {
-        let mut named: Vec<&str> = table.all().map(|column| column.name).collect();
-        let mut there = shop.database.store.columns(table).await.unwrap();
-        named.sort_unstable();
-        there.sort_unstable();
-        assert_eq!(there, named, "{}", table.name);
-    }
+    shop.database.assert_fits(&service()).await;
     shop.close().await;
 }

@@ -3,11 +3,13 @@
 
 use contracts::SlotKey;
 use contracts::delivery::Hours;
+use testkit::{body, store};
 use web::json;
 
-use crate::shop::{Shop, at, body, items, order, places_path, request, store};
+use crate::shop::{Shop, at, order, places_path, request};
 
-on_both! {
+testkit::on_both! {
+    Shop::open =>
     slots_are_made_at_once_and_day_after_day
     settings_change_what_nobody_counts_on
     places_are_set_by_hand
@@ -27,25 +29,16 @@ async fn slots_are_made_at_once_and_day_after_day(shop: Shop) {
     let offered = |said: Vec<(String, web::Json)>| said.iter().filter(|(kind, _)| kind == "slot.offered.v1").count();
     assert_eq!(offered(shop.said("inventory.supply").await), 36);
 
-    shop.advance(12 * 3_600_000);
-    shop.until("the next day is there", || async { shop.slots(store.id).await.len() == 48 }).await;
+    shop.clock.advance(12 * 3_600_000);
+    shop.until("the next day is there", async || shop.slots(store.id).await.len() == 48).await;
     assert_eq!(offered(shop.said("inventory.supply").await), 36 + 24);
     // The same settings once more change nothing.
     shop.hear(&store).await;
     shop.settle().await;
     assert_eq!(offered(shop.said("inventory.supply").await), 36 + 24);
 
-    let mut seen: Vec<SlotKey> = Vec::new();
-    let mut path = format!("/v1/stores/{}/slots?limit=7", store.id);
-    loop {
-        let reply = shop.get(&path).await;
-        let page = items(&reply);
-        seen.extend(page.iter().map(|slot| serde_json::from_value::<SlotKey>(slot["starts_at"].clone()).unwrap()));
-        match body(&reply)["next"].as_str() {
-            Some(next) => path = format!("/v1/stores/{}/slots?limit=7&after={next}", store.id),
-            None => break,
-        }
-    }
+    let seen = shop.list(&format!("/v1/stores/{}/slots", store.id), 7, None).await;
+    let seen: Vec<SlotKey> = seen.iter().map(|slot| serde_json::from_value(slot["starts_at"].clone()).unwrap()).collect();
     assert_eq!(seen.len(), 48);
     assert!(seen.is_sorted_by(|one, next| one < next));
     shop.close().await;
@@ -61,19 +54,19 @@ async fn settings_change_what_nobody_counts_on(shop: Shop) {
 
     store.hours = Hours::Always(false);
     shop.hear(&store).await;
-    shop.until("the free slots are gone", || async { shop.slots(store.id).await.len() == 1 }).await;
+    shop.until("the free slots are gone", async || shop.slots(store.id).await.len() == 1).await;
     assert_eq!(shop.left(store.id, slot).await, 0);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
 
     (store.hours, store.slots.places) = (Hours::Always(true), 20);
     shop.hear(&store).await;
-    shop.until("all slots are back", || async { shop.slots(store.id).await.len() == 36 }).await;
+    shop.until("all slots are back", async || shop.slots(store.id).await.len() == 36).await;
     assert_eq!(shop.left(store.id, slot).await, 19);
     assert_eq!(shop.left(store.id, SlotKey(slot.0.plus_ms(3_600_000))).await, 20);
     shop.release(store.id, order(1)).await;
     shop.until_state(order(1), "released").await;
     assert_eq!(shop.left(store.id, slot).await, 20);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 
@@ -89,9 +82,9 @@ async fn places_are_set_by_hand(shop: Shop) {
     shop.until_state(order(1), "consumed").await;
 
     let path = places_path(store.id, slot);
-    let reply = shop.put(&path, &json!({ "places": 2 })).await;
+    let reply = shop.put_as_admin(&path, &json!({ "places": 2 })).await;
     assert_eq!((reply.status.as_u16(), &body(&reply)["least"]), (409, &json!(3)));
-    let reply = shop.put(&path, &json!({ "places": 3 })).await;
+    let reply = shop.put_as_admin(&path, &json!({ "places": 3 })).await;
     let view = body(&reply);
     assert_eq!([&view["places"], &view["left"], &view["held"]], [&json!(3), &json!(0), &json!(2)]);
     assert_eq!(shop.left(store.id, slot).await, 0);
@@ -100,12 +93,12 @@ async fn places_are_set_by_hand(shop: Shop) {
     store.slots.places = 99;
     shop.hear(&store).await;
     let next = SlotKey(slot.0.plus_ms(3_600_000));
-    shop.until("the template is followed", || async { shop.left(store.id, next).await == 99 }).await;
+    shop.until("the template is followed", async || shop.left(store.id, next).await == 99).await;
     assert_eq!(shop.left(store.id, slot).await, 0);
     shop.release(store.id, order(2)).await;
     shop.until_state(order(2), "released").await;
     assert_eq!(shop.left(store.id, slot).await, 1);
-    shop.sound().await;
+    shop.assert_sound("inventory").await;
     shop.close().await;
 }
 

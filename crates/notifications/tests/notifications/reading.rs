@@ -2,11 +2,13 @@
 //! Leaves what the door refuses for every service to `web`.
 
 use contracts::PersonId;
+use testkit::{body, items, some_id};
 use web::Role;
 
-use crate::shop::{Ground, body, items, order, placed, some_id};
+use crate::shop::{Ground, order, placed};
 
-on_both! {
+testkit::on_both! {
+    Ground::fresh =>
     everybody_sees_their_own
     every_message_is_on_exactly_one_page
     broken_requests_are_refused
@@ -22,7 +24,7 @@ async fn everybody_sees_their_own(ground: Ground) {
     shop.until_messages(order(12), 1, "sent").await;
 
     for (person, orders) in [(ada, vec![order(10); 5]), (eve, vec![order(11)]), (some_id(102), vec![])] {
-        let mine = items(&shop.get_as("/v1/me/messages", &shop.token(Role::Customer, person)).await);
+        let mine = items(&shop.get_as("/v1/me/messages", &shop.sign(person, &[(Role::Customer, None)])).await);
         let of: Vec<_> = mine.iter().map(|message| message["order"].as_str().unwrap().to_owned()).collect();
         assert_eq!(of, orders.iter().map(ToString::to_string).collect::<Vec<_>>());
         // What carriers say is for people who run the shop.
@@ -30,7 +32,7 @@ async fn everybody_sees_their_own(ground: Ground) {
     }
 
     let message = &shop.messages(order(12)).await[0];
-    let one = body(&shop.get(&format!("/v1/admin/messages/{}", message["id"].as_str().unwrap())).await);
+    let one = body(&shop.get_as_admin(&format!("/v1/admin/messages/{}", message["id"].as_str().unwrap())).await);
     assert_eq!(&one, message);
     shop.close().await;
 }
@@ -42,21 +44,11 @@ async fn every_message_is_on_exactly_one_page(ground: Ground) {
         shop.deliver(order(seed), Some(PersonId(me))).await;
         shop.until_messages(order(seed), 5, "sent").await;
     }
-    let (admin, customer) = (shop.token(Role::Admin, some_id(1)), shop.token(Role::Customer, me));
-    let of_order = format!("/v1/admin/messages?order={}&", order(10));
-    for (list, token, count) in [("/v1/admin/messages?", &admin, 15), ("/v1/me/messages?", &customer, 15), (&of_order, &admin, 5)]
-    {
-        let whole = items(&shop.get_as(&format!("{list}limit=100"), token).await);
-        let mut paged = Vec::new();
-        let mut after = String::new();
-        loop {
-            let page = shop.get_as(&format!("{list}limit=4{after}"), token).await;
-            paged.extend(items(&page));
-            match body(&page)["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => break,
-            }
-        }
+    let (admin, customer) = (shop.admin(), shop.sign(me, &[(Role::Customer, None)]));
+    let of_order = format!("/v1/admin/messages?order={}", order(10));
+    for (list, token, count) in [("/v1/admin/messages", &admin, 15), ("/v1/me/messages", &customer, 15), (&of_order, &admin, 5)] {
+        let whole = shop.list(list, 100, Some(token)).await;
+        let paged = shop.list(list, 4, Some(token)).await;
         assert_eq!(paged, whole, "{list}");
         assert_eq!(paged.len(), count, "{list}");
         let made: Vec<&str> = paged.iter().map(|message| message["made_at"].as_str().unwrap()).collect();
@@ -77,13 +69,13 @@ async fn broken_requests_are_refused(ground: Ground) {
         ("/v1/admin/messages/x", 404),
         (&unknown, 404),
     ] {
-        assert_eq!(shop.get(path).await.status, status, "{path}");
+        assert_eq!(shop.get_as_admin(path).await.status, status, "{path}");
     }
-    let customer = shop.token(Role::Customer, some_id(100));
+    let customer = shop.sign(some_id(100), &[(Role::Customer, None)]);
     for path in ["/v1/admin/messages", &unknown, "/v1/admin/audit/notifications/breaches"] {
         assert_eq!(shop.get_as(path, &customer).await.status, 403, "{path}");
-        assert_eq!(shop.get_as_nobody(path).await.status, 401, "{path}");
+        assert_eq!(shop.get(path).await.status, 401, "{path}");
     }
-    assert_eq!(shop.get_as_nobody("/v1/me/messages").await.status, 401);
+    assert_eq!(shop.get("/v1/me/messages").await.status, 401);
     shop.close().await;
 }

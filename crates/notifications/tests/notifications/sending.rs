@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use kernel::Id;
 use notifications::{Config, Journal, Outcome};
-use testkit::Engine;
+use testkit::{Engine, items};
 
-use crate::shop::{Act, Ground, Obedient, Shop, failing, items, order, placed, quick};
+use crate::shop::{Act, Ground, Obedient, failing, order, placed, quick};
 
-on_both! {
+testkit::on_both! {
+    Ground::fresh =>
     a_mailer_that_fails_is_tried_again
     what_can_never_be_sent_is_given_up_at_once
     tries_have_a_limit
@@ -74,13 +75,13 @@ async fn what_waits_too_long_is_a_breach(ground: Ground) {
     let slow = Config { again_first_ms: 3_600_000, again_max_ms: 3_600_000, queued_max_ms: 0, ..quick() };
     let shop = ground.open(slow, Obedient::told([failing(true), Act::Come(Outcome::Sent)])).await;
     shop.orders_say(placed(order(10), None)).await;
-    let tried = || async { shop.messages(order(10)).await.first().is_some_and(|message| message["tries"] == 1) };
+    let tried = async || shop.messages(order(10)).await.first().is_some_and(|message| message["tries"] == 1);
     shop.until("it was tried", tried).await;
     // This one is sent, and so is none.
     shop.orders_say(placed(order(11), None)).await;
     shop.until_messages(order(11), 1, "sent").await;
 
-    let breaches = items(&shop.get("/v1/admin/audit/notifications/breaches").await);
+    let breaches = items(&shop.get_as_admin("/v1/admin/audit/notifications/breaches").await);
     assert_eq!(breaches.len(), 1, "{breaches:?}");
     assert_eq!(breaches[0]["rule"], "messages-are-sent-or-given-up");
     assert_eq!(breaches[0]["subject"], shop.messages(order(10)).await[0]["id"]);
@@ -107,7 +108,7 @@ async fn of_two_processes_one_sends() {
     let ground = Ground::fresh(Engine::Postgres).await;
     let (one, other) = (Obedient::sending(), Obedient::sending());
     let here = ground.open(quick(), one.clone()).await;
-    let there = Shop::open(ground.database.another().await, quick(), other.clone()).await;
+    let there = ground.open(quick(), other.clone()).await;
     for seed in 10..30 {
         let shop = if seed % 2 == 0 { &here } else { &there };
         shop.orders_say(placed(order(seed), None)).await;

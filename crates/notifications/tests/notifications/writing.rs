@@ -3,10 +3,12 @@
 
 use contracts::delivery::DeliveryPickedUp;
 use contracts::orders::{OrderCancelled, OrderPaymentFailed, OrderRejected};
+use testkit::some_time;
 
-use crate::shop::{Ground, Obedient, assigned, confirmed, now, order, placed, quick, templates};
+use crate::shop::{Ground, Obedient, assigned, confirmed, order, placed, quick, templates};
 
-on_both! {
+testkit::on_both! {
+    Ground::fresh =>
     an_order_is_told_of_all_the_way
     the_ways_out_are_told
     news_that_come_first_wait_for_their_order
@@ -55,7 +57,7 @@ async fn news_that_come_first_wait_for_their_order(ground: Ground) {
     let mailer = Obedient::sending();
     let shop = ground.open(quick(), mailer.clone()).await;
     shop.delivery_says(assigned(order(10))).await;
-    shop.delivery_says(DeliveryPickedUp { order: order(10), at: now() }).await;
+    shop.delivery_says(DeliveryPickedUp { order: order(10), at: some_time() }).await;
     shop.delivery_says(assigned(order(10))).await;
     shop.until_contact(order(10)).await;
     assert_eq!(shop.messages(order(10)).await.len(), 0);
@@ -83,15 +85,5 @@ async fn repetitions_write_nothing(ground: Ground) {
 }
 
 async fn tables_and_reads_fit_the_database(ground: Ground) {
-    let service = notifications::service(&quick(), Obedient::sending());
-    for table in service.tables {
-        let mut columns: Vec<&str> = table.all().map(|column| column.name).collect();
-        let mut found = ground.database.store.columns(table).await.unwrap();
-        columns.sort_unstable();
-        found.sort_unstable();
-        assert_eq!(found, columns, "{}", table.name);
-    }
-    for read in service.reads {
-        ground.database.store.prepare(read).await.unwrap();
-    }
+    ground.database.assert_fits(&notifications::service(&quick(), Obedient::sending())).await;
 }

@@ -2,12 +2,12 @@
 //! Leaves refusals of sound requests to the other files.
 
 use contracts::OrderId;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is, some_id};
 use web::{BODY_BYTES_MAX, Call, Json, Method, Role, header, json};
 
-use crate::shop::{Cart, Shop, address, body, brief, contact, is, lines_of, new_cart, some_id, text};
+use crate::shop::{Cart, Shop, address, contact, lines_of, new_cart, text};
 
-on_both! {
+testkit::on_both! {
     what_is_wrong_with_a_cart_is_named
     what_is_wrong_with_lines_is_named
     what_is_wrong_with_an_order_is_named
@@ -42,14 +42,14 @@ fn huge(bytes: usize) -> Json {
 /// Sends each of `wrong` and expects the field that it is named with, as 422.
 async fn refuses(shop: &Shop, call: impl Fn() -> Call, wrong: &[(Json, &str)]) {
     for (value, field) in wrong {
-        let reply = shop.send(call().key(&shop.key()).json(value)).await;
+        let reply = shop.send(call().key(&shop.fresh_key()).json(value)).await;
         assert_eq!(brief(&reply), is(422, "invalid-field", field), "{value}: {reply:?}");
     }
 }
 
 /// Sends bodies that are no JSON for such a place, and expects each to be refused as what it is.
 async fn refuses_bodies(shop: &Shop, call: impl Fn() -> Call) {
-    let send = async |call: Call| brief(&shop.send(call.key(&shop.key())).await);
+    let send = async |call: Call| brief(&shop.send(call.key(&shop.fresh_key())).await);
     for broken in ["", "{", "{\"address\": }", "{} {}", "nul", "{\"a\": 1e999}", "\u{0}"] {
         assert_eq!(send(call().bytes("application/json", broken)).await, is(400, "invalid-json", "-"), "{broken}");
     }
@@ -185,7 +185,8 @@ async fn what_is_wrong_with_an_order_is_named(engine: Engine) {
     refuses(&shop, cancel, &wrong).await;
     refuses_bodies(&shop, cancel).await;
     for step in ["pick", "ready"] {
-        let call = Call::post(&format!("{path}/{step}")).bearer(&shop.picker()).key(&shop.key()).json(&json!({ "by": "me" }));
+        let call =
+            Call::post(&format!("{path}/{step}")).bearer(&shop.picker()).key(&shop.fresh_key()).json(&json!({ "by": "me" }));
         assert_eq!(brief(&shop.send(call).await), is(400, "unexpected-body", "-"));
     }
     assert_eq!(body(&shop.send(cart.by(Call::get(&path))).await)["state"], "placed");
@@ -254,12 +255,13 @@ async fn nobody_passes_with_a_dead_token(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     let path = format!("/v1/orders/{order}");
-    let old = shop.token_from(shop.now().plus_ms(-16 * 60_000), 20, Role::Customer, None);
+    let grants = vec![web::Grant { role: Role::Customer, store: None }];
+    let ada = web::Person { id: some_id(20), name: "Ada".to_owned(), grants };
+    let old = shop.key.sign(&ada, shop.now().plus_ms(-16 * 60_000), web::TOKEN_TTL_MS).unwrap();
     let expired = shop.send(Call::get(&path).bearer(&old)).await;
     assert_eq!(brief(&expired), is(401, "token-expired", "-"));
     assert!(expired.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{expired:?}");
     let foreign = web::SigningKey::generate().unwrap();
-    let ada = web::Person { id: some_id(20), name: "Ada".to_owned(), grants: Vec::new() };
     let foreign = foreign.sign(&ada, shop.now(), web::TOKEN_TTL_MS).unwrap();
     for token in [foreign.as_str(), "x.y.z", ""] {
         assert_eq!(brief(&shop.send(Call::get(&path).bearer(token)).await), is(401, "token-invalid", "-"), "{token}");
@@ -292,7 +294,7 @@ async fn no_garbage_at_any_route_is_a_defect_or_changes_anything(engine: Engine)
             let path = route.path.replace("{id}", id).replace("{store}", id);
             let sends_body = route.method != Method::GET;
             for garbage in bodies.iter().take(if sends_body { bodies.len() } else { 1 }) {
-                let call = Call::new(route.method.clone(), &path).bearer(&admin).key(&shop.key());
+                let call = Call::new(route.method.clone(), &path).bearer(&admin).key(&shop.fresh_key());
                 // A move of the people of the store takes no body, so without one it is no garbage.
                 let sound = garbage.is_empty() && (path.ends_with("/pick") || path.ends_with("/ready"));
                 let call = if sound { call } else { call.bytes("application/json", (*garbage).to_owned()) };

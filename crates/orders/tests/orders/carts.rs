@@ -6,12 +6,12 @@ use contracts::catalog::ListingChanged;
 use contracts::delivery::{Store, StoreChanged};
 use contracts::identity::TokenKeyPublished;
 use engine::TokenKeys;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is, some_id};
 use web::{Call, Method, header, json};
 
-use crate::shop::{Shop, address, body, brief, corner, is, lines_of, new_cart, slot_at, some_id, text};
+use crate::shop::{Shop, address, corner, lines_of, new_cart, slot_at, text};
 
-on_both! {
+testkit::on_both! {
     a_guest_fills_a_cart_and_learns_what_it_costs
     a_signed_in_person_needs_no_capability
     the_same_key_makes_one_cart
@@ -32,7 +32,7 @@ async fn a_guest_fills_a_cart_and_learns_what_it_costs(engine: Engine) {
     assert_eq!((&stores[0]["store"], &stores[0]["paused"]), (&json!(shop.store.id), &json!(false)));
     assert_eq!((&stores[0]["fee"]["base_minor"], &stores[0]["metres"]), (&json!(299), &json!(80.0)));
 
-    let reply = shop.send(Call::post("/v1/carts").key(&shop.key()).json(&new_cart(&[("PEACH", 1)]))).await;
+    let reply = shop.send(Call::post("/v1/carts").key(&shop.fresh_key()).json(&new_cart(&[("PEACH", 1)]))).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     let made = body(&reply);
     assert_eq!(reply.header("location"), Some(format!("/v1/carts/{}", text(&made["id"])).as_str()));
@@ -65,7 +65,7 @@ async fn a_signed_in_person_needs_no_capability(engine: Engine) {
     let (path, capability) = (format!("/v1/carts/{}", text(&body(&reply)["id"])), text(&body(&reply)["capability"]));
 
     let lines = || json!({ "lines": lines_of(&[("MILK", 4)]) });
-    let change = |call: Call| call.key(&shop.key()).json(&lines());
+    let change = |call: Call| call.key(&shop.fresh_key()).json(&lines());
     let put = || Call::new(Method::PUT, &format!("{path}/lines"));
     assert_eq!(shop.send(change(put().bearer(&ada))).await.status, 200);
     let quote = || Call::post(&format!("{path}/quotes")).json(&json!({ "slot": shop.slot.starts_at }));
@@ -81,7 +81,7 @@ async fn a_signed_in_person_needs_no_capability(engine: Engine) {
 
 async fn the_same_key_makes_one_cart(engine: Engine) {
     let shop = Shop::open(engine).await;
-    let key = shop.key();
+    let key = shop.fresh_key();
     let ask = |quantity| Call::post("/v1/carts").key(&key).json(&new_cart(&[("MILK", quantity)]));
     let (first, again) = (shop.send(ask(3)).await, shop.send(ask(3)).await);
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201));
@@ -115,7 +115,7 @@ async fn a_cart_opens_for_its_own_capability_only(engine: Engine) {
     for capability in [other.capability.as_str(), "garbage", "", &swapped, &quote] {
         let calls = [
             Call::get(&mine.path()),
-            Call::new(Method::PUT, &format!("{}/lines", mine.path())).key(&shop.key()).json(&json!({ "lines": [] })),
+            Call::new(Method::PUT, &format!("{}/lines", mine.path())).key(&shop.fresh_key()).json(&json!({ "lines": [] })),
             Call::post(&format!("{}/quotes", mine.path())).json(&json!({ "slot": shop.slot.starts_at })),
         ];
         for call in calls {
@@ -141,22 +141,22 @@ fn further(seed: u64, lat: f64) -> Store {
 async fn nearer_stores_that_take_orders_come_first(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (near, far) = (further(2, 33.7750), further(3, 33.7900));
-    shop.say(StoreChanged { store: far.clone() }).await;
-    shop.say(StoreChanged { store: Store { paused: true, ..near.clone() } }).await;
+    shop.hear(StoreChanged { store: far.clone() }).await;
+    shop.hear(StoreChanged { store: Store { paused: true, ..near.clone() } }).await;
     let found = async || {
         let stores = body(&shop.send(Call::get(REACH)).await)["stores"].clone();
         stores.as_array().unwrap().iter().map(|store| store["store"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(found().await, [json!(shop.store.id), json!(far.id), json!(near.id)]);
-    shop.say(StoreChanged { store: near.clone() }).await;
+    shop.hear(StoreChanged { store: near.clone() }).await;
     assert_eq!(found().await, [json!(shop.store.id), json!(near.id), json!(far.id)]);
 
     // The nearest is taken unless the shopper names one.
     let mut wanted = new_cart(&[]);
-    let nearest = body(&shop.send(Call::post("/v1/carts").key(&shop.key()).json(&wanted)).await);
+    let nearest = body(&shop.send(Call::post("/v1/carts").key(&shop.fresh_key()).json(&wanted)).await);
     assert_eq!(nearest["store"], json!(shop.store.id));
     wanted["store"] = json!(far.id);
-    let named = body(&shop.send(Call::post("/v1/carts").key(&shop.key()).json(&wanted)).await);
+    let named = body(&shop.send(Call::post("/v1/carts").key(&shop.fresh_key()).json(&wanted)).await);
     assert_eq!(named["store"], json!(far.id));
     shop.close().await;
 }
@@ -165,7 +165,7 @@ async fn what_nobody_reaches_is_refused(engine: Engine) {
     let shop = Shop::open(engine).await;
     let away = body(&shop.send(Call::get("/v1/reach?lat=33.60&lon=-84.36")).await);
     assert_eq!(away["stores"], json!([]));
-    let make = async |cart: web::Json| brief(&shop.send(Call::post("/v1/carts").key(&shop.key()).json(&cart)).await);
+    let make = async |cart: web::Json| brief(&shop.send(Call::post("/v1/carts").key(&shop.fresh_key()).json(&cart)).await);
     let mut cart = new_cart(&[("MILK", 3)]);
     cart["store"] = json!(some_id(99));
     assert_eq!(make(cart.clone()).await, is(422, "out-of-zone", "/address/point"), "a store that nobody knows");
@@ -199,9 +199,9 @@ async fn what_cannot_be_had_has_no_quote(engine: Engine) {
     assert_eq!(fields, ["/lines/1", "/lines/3"]);
 
     shop.change_lines(&cart, &[("MILK", 2), ("SOAP", 1)]).await;
-    shop.say(ListingChanged { listed: false, ..shop.listing("SOAP", 379, "standard") }).await;
+    shop.hear(ListingChanged { listed: false, ..shop.listing("SOAP", 379, "standard") }).await;
     assert_eq!(ask(slot).await.0, is(409, "not-sold", "/lines/1"));
-    shop.say(shop.listing("SOAP", 379, "standard")).await;
+    shop.hear(shop.listing("SOAP", 379, "standard")).await;
 
     let gone = slot_at(shop.now().plus_ms(-1000));
     shop.offer(gone).await;
@@ -209,16 +209,16 @@ async fn what_cannot_be_had_has_no_quote(engine: Engine) {
     let unknown = slot_at(shop.now().plus_ms(9_000_000));
     assert_eq!(ask(unknown.starts_at).await.0, is(409, "slot-closed", "-"));
 
-    shop.say(StoreChanged { store: Store { paused: true, ..shop.store.clone() } }).await;
+    shop.hear(StoreChanged { store: Store { paused: true, ..shop.store.clone() } }).await;
     assert_eq!(ask(slot).await.0, is(409, "store-paused", "-"));
     let mut smaller = shop.store.clone();
     smaller.zone = vec![(-84.40, 33.78), (-84.32, 33.78), (-84.32, 33.80), (-84.40, 33.80), (-84.40, 33.78)];
-    shop.say(StoreChanged { store: smaller }).await;
+    shop.hear(StoreChanged { store: smaller }).await;
     assert_eq!(ask(slot).await.0, is(409, "out-of-zone", "-"), "it delivered there when the cart was made");
-    shop.say(StoreChanged { store: shop.store.clone() }).await;
+    shop.hear(StoreChanged { store: shop.store.clone() }).await;
     assert_eq!(shop.quote(&cart).await["total"]["minor"], 1714);
 
-    shop.say(shop.listing("MILK", i64::MAX / 2, "grocery")).await;
+    shop.hear(shop.listing("MILK", i64::MAX / 2, "grocery")).await;
     shop.change_lines(&cart, &[("MILK", 3)]).await;
     assert_eq!(ask(slot).await.0, is(422, "invalid-field", "/lines"), "more money than any order can be worth");
     shop.close().await;
@@ -242,7 +242,7 @@ async fn a_cart_that_has_not_changed_is_not_sent_again(engine: Engine) {
 async fn keys_of_identity_are_kept(engine: Engine) {
     let shop = Shop::open(engine).await;
     let public_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".to_owned();
-    shop.say(TokenKeyPublished { kid: "one".to_owned(), public_key }).await;
+    shop.hear(TokenKeyPublished { kid: "one".to_owned(), public_key }).await;
     let shop = shop.restart().await;
     let known = TokenKeys::of(&shop.orders.handle).await.unwrap();
     assert_eq!(known.len(), 1, "tokens are verified while identity is down");

@@ -8,12 +8,12 @@ use contracts::inventory::{HoldCommitRefused, HoldExpired, HoldRejected, HoldRel
 use contracts::orders::{OrderCancelled, OrderCancelling, OrderPaymentFailed, OrderRejected};
 use contracts::payments::{PaymentDeclined, PaymentVoided};
 use orders::Config;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is};
 use web::{Call, json};
 
-use crate::shop::{Cart, Shop, body, brief, is};
+use crate::shop::{Cart, Shop};
 
-on_both! {
+testkit::on_both! {
     what_was_short_is_named_with_its_lines
     a_declined_payment_is_given_up
     what_is_promised_can_be_given_up_until_it_is_picked
@@ -32,11 +32,11 @@ fn state(state: &str, reason: &str) -> (String, String) {
 }
 
 async fn released(shop: &Shop, order: OrderId) {
-    shop.say(HoldReleased { order, store: shop.store.id }).await;
+    shop.hear(HoldReleased { order, store: shop.store.id }).await;
 }
 
 async fn voided(shop: &Shop, order: OrderId) {
-    shop.say(PaymentVoided { order }).await;
+    shop.hear(PaymentVoided { order }).await;
 }
 
 async fn what_was_short_is_named_with_its_lines(engine: Engine) {
@@ -47,7 +47,7 @@ async fn what_was_short_is_named_with_its_lines(engine: Engine) {
         Short { thing: Thing::Sku("MILK".parse().unwrap()), wanted: 5, left: 4 },
         Short { thing: Thing::Slot(slot), wanted: 1, left: 0 },
     ];
-    shop.say(HoldRejected { order, store: shop.store.id, short }).await;
+    shop.hear(HoldRejected { order, store: shop.store.id, short }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!((&view["state"], &view["hold"]["state"]), (&json!("rejected"), &json!("rejected")));
     let refusal = json!([
@@ -70,13 +70,13 @@ async fn a_declined_payment_is_given_up(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     shop.reserve(order).await;
-    shop.say(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
+    shop.hear(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!(view["state"], "payment_failed");
     assert_eq!(view["payment"], json!({ "state": "declined", "reason": "card-declined" }));
     assert_eq!(shop.said_once::<OrderPaymentFailed>(order).await.detail, "card-declined");
 
-    let key = shop.key();
+    let key = shop.fresh_key();
     let cancel = || {
         let call = Call::post(&format!("/v1/orders/{order}/cancel")).key(&key);
         cart.by(call.json(&json!({ "reason": "another time" })))
@@ -119,7 +119,7 @@ async fn what_is_promised_can_be_given_up_until_it_is_picked(engine: Engine) {
     voided(&shop, order).await;
     released(&shop, order).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelling", "gave-up"), "delivery knows of it still");
-    shop.say(DeliveryWithdrawn { order }).await;
+    shop.hear(DeliveryWithdrawn { order }).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelled", "gave-up"));
     assert_eq!(brief(&shop.move_order(order, "pick", &shop.picker()).await), is(409, "illegal-move", "-"));
 
@@ -136,8 +136,8 @@ async fn a_hold_that_ran_out_ends_the_order(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     shop.reserve(order).await;
-    shop.say(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
-    shop.say(HoldExpired { order, store: shop.store.id }).await;
+    shop.hear(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
+    shop.hear(HoldExpired { order, store: shop.store.id }).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelling", "hold-expired"));
     voided(&shop, order).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelled", "hold-expired"));
@@ -151,9 +151,9 @@ async fn a_commit_that_came_too_late_ends_the_order(engine: Engine) {
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     shop.reserve(order).await;
     shop.authorise(order).await;
-    shop.say(HoldCommitRefused { order, store: shop.store.id }).await;
+    shop.hear(HoldCommitRefused { order, store: shop.store.id }).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelling", "hold-expired"));
-    shop.say(HoldExpired { order, store: shop.store.id }).await;
+    shop.hear(HoldExpired { order, store: shop.store.id }).await;
     voided(&shop, order).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelled", "hold-expired"));
     let said = ["order.placed", "hold.request", "order.reserved", "hold.commit", "order.cancelling", "order.cancelled"];

@@ -4,29 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-/// Runs each test on both engines.
-macro_rules! on_both {
-    ($($test:ident)+) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $test() {
-                    super::$test(testkit::Engine::Sqlite).await;
-                }
-            )+
-        }
-
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $test() {
-                    super::$test(testkit::Engine::Postgres).await;
-                }
-            )+
-        }
-    };
-}
-
 mod broken;
 mod carts;
 mod ends;

@@ -9,12 +9,12 @@ use contracts::inventory::{HoldRequest, HoldReserved};
 use contracts::orders::OrderPlaced;
 use kernel::TraceContext;
 use orders::Config;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is, some_id};
 use web::{Call, HeaderName, Json, json};
 
-use crate::shop::{Cart, Shop, address, body, brief, contact, is, lines_of, new_cart, new_order, slot_at, some_id, text};
+use crate::shop::{Cart, Shop, address, contact, lines_of, new_cart, new_order, slot_at, text};
 
-on_both! {
+testkit::on_both! {
     an_order_is_taken_once_and_said_once
     many_at_once_make_one_order
     a_person_orders_and_finds_it_again
@@ -31,7 +31,7 @@ async fn an_order_is_taken_once_and_said_once(engine: Engine) {
     let shop = Shop::open(engine).await;
     let cart = shop.cart(&[("MILK", 2), ("SOAP", 1), ("MILK", 1)]).await;
     let quote = shop.quote(&cart).await;
-    let key = shop.key();
+    let key = shop.fresh_key();
     let ask = || cart.by(Call::post("/v1/orders").key(&key).json(&new_order(&quote)));
     let reply = shop.send(ask()).await;
     assert_eq!((reply.status.as_u16(), reply.header("idempotency-replayed")), (201, None), "{reply:?}");
@@ -61,7 +61,7 @@ async fn an_order_is_taken_once_and_said_once(engine: Engine) {
 
     // Repeated, it answers as the first time, with the order as it is now.
     let expires_at = shop.now().plus_ms(600_000);
-    shop.say(HoldReserved { order: placed.order, store: shop.store.id, expires_at }).await;
+    shop.hear(HoldReserved { order: placed.order, store: shop.store.id, expires_at }).await;
     let again = shop.send(ask()).await;
     assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")));
     assert_eq!((&body(&again)["id"], &body(&again)["state"]), (&order["id"], &json!("reserved")));
@@ -87,7 +87,7 @@ async fn many_at_once_make_one_order(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (one, other) = (shop.cart(&[("MILK", 3)]).await, shop.cart(&[("MILK", 3)]).await);
     let (quote, other_quote) = (shop.quote(&one).await, shop.quote(&other).await);
-    let key = shop.key();
+    let key = shop.fresh_key();
     let same = || shop.send(one.by(Call::post("/v1/orders").key(&key).json(&new_order(&quote))));
     let replies = tokio::join!(same(), same(), same(), same());
     let replies = [replies.0, replies.1, replies.2, replies.3];
@@ -167,7 +167,7 @@ async fn a_quote_that_ran_out_is_dead(engine: Engine) {
     let dead = shop.quote(&cart).await;
     let expires_at = kernel::Timestamp::parse(dead["expires_at"].as_str().unwrap()).unwrap();
     shop.until("the quote has run out", async || shop.now() >= expires_at).await;
-    shop.say(shop.listing("MILK", 500, "grocery")).await;
+    shop.hear(shop.listing("MILK", 500, "grocery")).await;
     let refusal = shop.order(&cart, &dead).await;
     assert_eq!(brief(&refusal), is(409, "quote-dead", "-"));
     assert_eq!(body(&refusal)["quote"]["total"]["minor"], 1500 + 74 + 359, "at the prices of now");
@@ -219,15 +219,15 @@ async fn a_living_quote_binds_prices_and_not_what_is_sold(engine: Engine) {
     let quote = shop.quote(&cart).await;
     let dear = shop.listing("MILK", 999, "grocery");
 
-    shop.say(ListingChanged { listed: false, ..dear.clone() }).await;
+    shop.hear(ListingChanged { listed: false, ..dear.clone() }).await;
     assert_eq!(brief(&shop.order(&cart, &quote).await), is(409, "not-sold", "/lines/1"));
-    shop.say(dear).await;
-    shop.say(StoreChanged { store: Store { paused: true, ..shop.store.clone() } }).await;
+    shop.hear(dear).await;
+    shop.hear(StoreChanged { store: Store { paused: true, ..shop.store.clone() } }).await;
     assert_eq!(brief(&shop.order(&cart, &quote).await), is(409, "store-paused", "-"));
     assert_eq!(shop.said().await, []);
     let mut dearer = shop.store.clone();
     dearer.fee.base_minor = 999;
-    shop.say(StoreChanged { store: dearer }).await;
+    shop.hear(StoreChanged { store: dearer }).await;
     let reply = shop.order(&cart, &quote).await;
     assert_eq!((reply.status.as_u16(), &body(&reply)["total"]), (201, &quote["total"]), "what was promised is kept");
     shop.close().await;
@@ -238,7 +238,7 @@ async fn a_restart_changes_nothing_for_a_shopper(engine: Engine) {
     let cart = shop.cart(&[("MILK", 3)]).await;
     let quote = shop.quote(&cart).await;
     let shop = shop.restart().await;
-    let key = shop.key();
+    let key = shop.fresh_key();
     let ask = || cart.by(Call::post("/v1/orders").key(&key).json(&new_order(&quote)));
     let reply = shop.send(ask()).await;
     assert_eq!(reply.status, 201, "{reply:?}");
@@ -255,12 +255,12 @@ async fn the_request_is_named_in_every_event_it_causes(engine: Engine) {
     let cart = shop.cart(&[("MILK", 3)]).await;
     let quote = shop.quote(&cart).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let call = Call::post("/v1/orders").key(&shop.key()).json(&new_order(&quote));
+    let call = Call::post("/v1/orders").key(&shop.fresh_key()).json(&new_order(&quote));
     let reply = shop.send(cart.by(call.header(HeaderName::from_static("traceparent"), trace))).await;
     let order = serde_json::from_value(body(&reply)["id"].clone()).unwrap();
     let other = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").unwrap();
     let reserved = HoldReserved { order, store: shop.store.id, expires_at: shop.now().plus_ms(600_000) };
-    shop.tell(reserved, other.clone()).await;
+    shop.is_said(reserved, other.clone()).await;
     shop.heard().await;
     let traces: Vec<String> = shop.said().await.iter().map(|event| event.traceparent.to_string()).collect();
     assert_eq!(traces, [trace, trace, other.to_string().as_str()]);

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use contracts::StoreId;
 use contracts::inventory::HoldReleased;
 use contracts::payments::PaymentVoided;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is, some_id};
 use web::{Call, Role, json};
 
-use crate::shop::{Shop, body, brief, is, some_id, text};
+use crate::shop::{Shop, text};
 
-on_both! {
+testkit::on_both! {
     people_of_a_store_see_its_orders_and_no_others
     picking_goes_step_by_step_and_once
     a_manager_gives_up_an_order
@@ -27,7 +27,7 @@ async fn people_of_a_store_see_its_orders_and_no_others(engine: Engine) {
     shop.confirm(placed[0]).await;
     let here = format!("/v1/stores/{}/orders?state=placed&limit=1", shop.store.id);
     for role in [Role::Picker, Role::Manager, Role::Dispatcher] {
-        let token = shop.token(30, role, Some(shop.store.id));
+        let token = shop.token_of(30, role, Some(shop.store.id));
         let list = async |path: &str| body(&shop.send(Call::get(path).bearer(&token)).await);
         let page = list(&here).await;
         assert_eq!(page["items"][0]["id"], json!(placed[1]), "{role}: the oldest comes first");
@@ -42,14 +42,14 @@ async fn people_of_a_store_see_its_orders_and_no_others(engine: Engine) {
     let order = format!("/v1/orders/{}", placed[0]);
     let cancel = format!("{order}/cancel");
     for role in [Role::Picker, Role::Manager, Role::Dispatcher] {
-        let token = shop.token(31, role, Some(elsewhere));
+        let token = shop.token_of(31, role, Some(elsewhere));
         for path in [&here, &order] {
             assert_eq!(brief(&shop.send(Call::get(path).bearer(&token)).await), is(404, "not-found", "-"), "{role} {path}");
         }
-        let call = Call::post(&cancel).bearer(&token).key(&shop.key()).json(&json!({ "reason": "a whim" }));
+        let call = Call::post(&cancel).bearer(&token).key(&shop.fresh_key()).json(&json!({ "reason": "a whim" }));
         assert_eq!(brief(&shop.send(call).await), is(404, "not-found", "-"), "{role}");
     }
-    for token in [shop.customer(20), shop.token(32, Role::Courier, Some(shop.store.id))] {
+    for token in [shop.customer(20), shop.token_of(32, Role::Courier, Some(shop.store.id))] {
         assert_eq!(brief(&shop.send(Call::get(&here).bearer(&token)).await), is(403, "forbidden", "-"));
         assert_eq!(brief(&shop.send(Call::get(&order).bearer(&token)).await), is(404, "not-found", "-"));
     }
@@ -71,8 +71,8 @@ async fn picking_goes_step_by_step_and_once(engine: Engine) {
     assert_eq!((brief(&refusal), &body(&refusal)["state"]), (is(409, "illegal-move", "-"), &json!("confirmed")));
 
     let strangers = [
-        (shop.token(33, Role::Picker, Some(StoreId(some_id(2)))), is(404, "not-found", "-")),
-        (shop.token(34, Role::Dispatcher, Some(shop.store.id)), is(403, "forbidden", "-")),
+        (shop.token_of(33, Role::Picker, Some(StoreId(some_id(2)))), is(404, "not-found", "-")),
+        (shop.token_of(34, Role::Dispatcher, Some(shop.store.id)), is(403, "forbidden", "-")),
         (shop.customer(20), is(403, "forbidden", "-")),
     ];
     for (token, refusal) in &strangers {
@@ -80,7 +80,7 @@ async fn picking_goes_step_by_step_and_once(engine: Engine) {
             assert_eq!(brief(&shop.move_order(order, step, token).await), *refusal, "{step}");
         }
     }
-    let bearer = cart.by(Call::post(&format!("/v1/orders/{order}/pick")).key(&shop.key()));
+    let bearer = cart.by(Call::post(&format!("/v1/orders/{order}/pick")).key(&shop.fresh_key()));
     assert_eq!(brief(&shop.send(bearer).await), is(401, "unauthenticated", "-"), "a shopper picks nothing");
 
     let pick = || Call::post(&format!("/v1/orders/{order}/pick")).bearer(&picker).key("pick-of-this-test");
@@ -88,7 +88,7 @@ async fn picking_goes_step_by_step_and_once(engine: Engine) {
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (200, 200));
     assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
     assert_eq!(brief(&shop.move_order(order, "pick", &picker).await), is(409, "illegal-move", "-"));
-    let manager = shop.token(35, Role::Manager, None);
+    let manager = shop.token_of(35, Role::Manager, None);
     assert_eq!(shop.move_order(order, "ready", &manager).await.status, 200, "a manager of all stores is one of this store");
     assert_eq!(brief(&shop.move_order(order, "ready", &picker).await), is(409, "illegal-move", "-"));
     assert_eq!(shop.view(&cart, order).await["state"], "ready");
@@ -100,8 +100,8 @@ async fn picking_goes_step_by_step_and_once(engine: Engine) {
 async fn a_manager_gives_up_an_order(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
-    let manager = shop.token(35, Role::Manager, Some(shop.store.id));
-    let call = Call::post(&format!("/v1/orders/{order}/cancel")).bearer(&manager).key(&shop.key());
+    let manager = shop.token_of(35, Role::Manager, Some(shop.store.id));
+    let call = Call::post(&format!("/v1/orders/{order}/cancel")).bearer(&manager).key(&shop.fresh_key());
     let reply = shop.send(call.json(&json!({ "reason": "the freezer broke" }))).await;
     assert_eq!((reply.status.as_u16(), &body(&reply)["state"]), (200, &json!("cancelling")));
     let view = shop.view(&cart, order).await;
@@ -119,20 +119,13 @@ async fn the_audit_learns_of_every_order(engine: Engine) {
     for (cart, order) in [(&cart, cancelled), (&other_cart, cancelling)] {
         assert_eq!(shop.cancel(cart, order).await.status, 200);
     }
-    shop.say(PaymentVoided { order: cancelled }).await;
-    shop.say(HoldReleased { order: cancelled, store: shop.store.id }).await;
+    shop.hear(PaymentVoided { order: cancelled }).await;
+    shop.hear(HoldReleased { order: cancelled, store: shop.store.id }).await;
 
-    let (mut facts, mut after) = (BTreeMap::new(), String::new());
-    loop {
-        let page = shop.read(&format!("/v1/admin/audit/orders/facts?limit=3{after}")).await;
-        for fact in page["items"].as_array().unwrap() {
-            assert_eq!(fact["sums"], json!({ "total": 1347 + 66 + 359 }));
-            facts.insert(text(&fact["order"]), (text(&fact["state"]), fact["settled"] == true));
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
+    let mut facts = BTreeMap::new();
+    for fact in shop.list("/v1/admin/audit/orders/facts", 3, Some(&shop.admin())).await {
+        assert_eq!(fact["sums"], json!({ "total": 1347 + 66 + 359 }));
+        facts.insert(text(&fact["order"]), (text(&fact["state"]), fact["settled"] == true));
     }
     let expected = [
         (cancelled, ("cancelled", true)),
@@ -143,7 +136,7 @@ async fn the_audit_learns_of_every_order(engine: Engine) {
     let expected = expected.map(|(order, (state, settled))| (order.to_string(), (state.to_owned(), settled)));
     assert_eq!(facts, BTreeMap::from(expected), "settled: nothing more happens by itself");
     for path in ["/v1/admin/audit/orders/facts", "/v1/admin/audit/orders/breaches"] {
-        let manager = shop.token(35, Role::Manager, None);
+        let manager = shop.token_of(35, Role::Manager, None);
         assert_eq!(brief(&shop.send(Call::get(path).bearer(&manager)).await), is(403, "forbidden", "-"));
         assert_eq!(brief(&shop.send(Call::get(path)).await), is(401, "unauthenticated", "-"));
     }

@@ -9,12 +9,12 @@ use contracts::payments::{PaymentAuthorised, PaymentCaptured};
 use contracts::{Event, PersonId};
 use kernel::{Draw, Millis, Money, TraceContext};
 use orders::Config;
-use testkit::Engine;
+use testkit::{Engine, body, brief, is, some_id};
 use web::{Call, HeaderName, Json, header, json};
 
-use crate::shop::{Shop, address, body, brief, contact, is, some_id};
+use crate::shop::{Shop, address, contact};
 
-on_both! {
+testkit::on_both! {
     an_order_goes_from_the_basket_to_the_door
     what_is_said_twice_is_done_once
     what_was_said_while_it_was_down_is_heard
@@ -25,15 +25,15 @@ on_both! {
 
 impl Shop {
     pub(crate) async fn reserve(&self, order: OrderId) {
-        self.say(HoldReserved { order, store: self.store.id, expires_at: self.now().plus_ms(600_000) }).await;
+        self.hear(HoldReserved { order, store: self.store.id, expires_at: self.now().plus_ms(600_000) }).await;
     }
 
     pub(crate) async fn authorise(&self, order: OrderId) {
-        self.say(PaymentAuthorised { order, amount: self.money(1772) }).await;
+        self.hear(PaymentAuthorised { order, amount: self.money(1772) }).await;
     }
 
     pub(crate) async fn commit(&self, order: OrderId) {
-        self.say(HoldCommitted { order, store: self.store.id }).await;
+        self.hear(HoldCommitted { order, store: self.store.id }).await;
     }
 
     /// An order that is promised.
@@ -59,7 +59,7 @@ async fn an_order_goes_from_the_basket_to_the_door(engine: Engine) {
     let total: Money = serde_json::from_value(shop.view(&cart, order).await["total"].clone()).unwrap();
 
     let expires_at = shop.now().plus_ms(600_000);
-    shop.say(HoldReserved { order, store, expires_at }).await;
+    shop.hear(HoldReserved { order, store, expires_at }).await;
     assert_eq!(state().await, "reserved");
     assert_eq!(shop.view(&cart, order).await["hold"], json!({ "state": "reserved", "expires_at": expires_at }));
     let reserved: OrderReserved = shop.said_once(order).await;
@@ -75,7 +75,7 @@ async fn an_order_goes_from_the_basket_to_the_door(engine: Engine) {
     let confirmed: OrderConfirmed = shop.said_once(order).await;
     assert_eq!((json!(confirmed.contact), json!(confirmed.address), confirmed.slot), (contact(), address(), shop.slot));
 
-    shop.say(DeliveryCreated { order, pin: "4071".to_owned() }).await;
+    shop.hear(DeliveryCreated { order, pin: "4071".to_owned() }).await;
     let picker = shop.picker();
     let picking = shop.move_order(order, "pick", &picker).await;
     assert_eq!((picking.status.as_u16(), &body(&picking)["state"]), (200, &json!("picking")));
@@ -83,17 +83,17 @@ async fn an_order_goes_from_the_basket_to_the_door(engine: Engine) {
     assert_eq!((ready.status.as_u16(), &body(&ready)["state"]), (200, &json!("ready")));
     assert_eq!(body(&ready)["delivery"]["pin"], json!(null), "the PIN is for the shopper alone");
 
-    shop.say(DeliveryAssigned { order, courier: PersonId(some_id(50)), courier_name: "Amara".to_owned() }).await;
+    shop.hear(DeliveryAssigned { order, courier: PersonId(some_id(50)), courier_name: "Amara".to_owned() }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!((&view["delivery"]["pin"], &view["delivery"]["courier"]), (&json!("4071"), &json!("Amara")));
-    shop.say(DeliveryPickedUp { order, at: shop.now() }).await;
+    shop.hear(DeliveryPickedUp { order, at: shop.now() }).await;
     assert_eq!(state().await, "out_for_delivery");
-    shop.say(DeliveryArrived { order, at: shop.now() }).await;
-    shop.say(DeliveryDelivered { order, proof: Proof::Pin, at: shop.now() }).await;
+    shop.hear(DeliveryArrived { order, at: shop.now() }).await;
+    shop.hear(DeliveryDelivered { order, proof: Proof::Pin, at: shop.now() }).await;
     assert_eq!(state().await, "delivered");
     assert_eq!(shop.said_once::<OrderDelivered>(order).await.amount, total);
-    shop.say(HoldConsumed { order, store }).await;
-    shop.say(PaymentCaptured { order, amount: total }).await;
+    shop.hear(HoldConsumed { order, store }).await;
+    shop.hear(PaymentCaptured { order, amount: total }).await;
 
     let view = shop.view(&cart, order).await;
     assert_eq!(
@@ -167,12 +167,12 @@ async fn what_was_said_while_it_was_down_is_heard(engine: Engine) {
 
     shop.orders.shut_down().await;
     let at = shop.now();
-    shop.tell(DeliveryCreated { order, pin: "4071".to_owned() }, trace()).await;
-    shop.tell(DeliveryPickedUp { order, at }, trace()).await;
-    shop.tell(DeliveryDelivered { order, proof: Proof::Pin, at }, trace()).await;
+    shop.is_said(DeliveryCreated { order, pin: "4071".to_owned() }, trace()).await;
+    shop.is_said(DeliveryPickedUp { order, at }, trace()).await;
+    shop.is_said(DeliveryDelivered { order, proof: Proof::Pin, at }, trace()).await;
     // Nobody would have said these yet; but which log is read first is left open.
-    shop.tell(HoldConsumed { order, store: shop.store.id }, trace()).await;
-    shop.tell(PaymentCaptured { order, amount: shop.money(1772) }, trace()).await;
+    shop.is_said(HoldConsumed { order, store: shop.store.id }, trace()).await;
+    shop.is_said(PaymentCaptured { order, amount: shop.money(1772) }, trace()).await;
     let shop = shop.restart().await;
     shop.heard().await;
     let view = shop.view(&cart, order).await;
@@ -188,9 +188,9 @@ async fn what_was_said_in_time_is_heard_before_a_timer_fires(engine: Engine) {
     shop.orders.shut_down().await;
     let due_at = shop.now().plus_ms(2500);
     let store = shop.store.id;
-    shop.tell(HoldReserved { order, store, expires_at: shop.now().plus_ms(600_000) }, trace()).await;
-    shop.tell(HoldCommitted { order, store }, trace()).await;
-    shop.tell(PaymentAuthorised { order, amount: shop.money(1772) }, trace()).await;
+    shop.is_said(HoldReserved { order, store, expires_at: shop.now().plus_ms(600_000) }, trace()).await;
+    shop.is_said(HoldCommitted { order, store }, trace()).await;
+    shop.is_said(PaymentAuthorised { order, amount: shop.money(1772) }, trace()).await;
     shop.until("the timer is due", async || shop.now() > due_at).await;
     let shop = shop.restart().await;
     shop.heard().await;

@@ -1,40 +1,26 @@
 //! What can be read, and by whom: payments, facts, breaches, the provider's books, the comparison of both; and that tables
 //! and reads fit their database.
 
+use std::sync::Arc;
+
+use contracts::StoreId;
 use payments::Provider;
-use testkit::{Engine, fresh};
+use testkit::{Engine, some_id};
 use web::{Role, StatusCode};
 
-use crate::shop::{Shop, migrations, money, quick, reason, store_id};
+use crate::providers::Nobody;
+use crate::shop::{Shop, database, money, quick, store_id};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_and_reads_fit_sqlite() {
-    fits(Engine::Sqlite).await;
+testkit::on_both! { tables_and_reads_fit_the_database }
+
+async fn tables_and_reads_fit_the_database(engine: Engine) {
+    let config = quick();
+    let database = database(engine, &config).await;
+    database.assert_fits(&payments::service(&config, Arc::new(Nobody))).await;
+    database.assert_fits(&payments::sandbox(&config)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_and_reads_fit_postgres() {
-    fits(Engine::Postgres).await;
-}
-
-async fn fits(engine: Engine) {
-    let (config, database) = (quick(), fresh(engine).await);
-    database.store.migrate(&migrations(&config)).await.unwrap();
-    for service in [payments::service(&config, std::sync::Arc::new(crate::providers::Nobody)), payments::sandbox(&config)] {
-        for read in service.reads {
-            database.store.prepare(read).await.unwrap();
-        }
-        for table in service.tables {
-            let mut wanted: Vec<String> = table.all().map(|column| column.name.to_owned()).collect();
-            wanted.sort();
-            let mut found = database.store.columns(table).await.unwrap();
-            found.sort();
-            assert_eq!(found, wanted, "{}", table.name);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_read_what() {
     let shop = Shop::open(Engine::Sqlite).await;
     let (order, mark) = (shop.order(), shop.order());
@@ -42,7 +28,7 @@ async fn who_may_read_what() {
     shop.cancel(mark).await;
     shop.settled(order, "authorised").await;
     shop.settled(mark, "voided").await;
-    let (here, elsewhere) = (store_id(), contracts::StoreId(shop.order().0));
+    let (here, elsewhere) = (store_id(), StoreId(shop.order().0));
     let one = format!("/v1/admin/payments/{order}");
     let of_mark = format!("/v1/admin/payments/{mark}");
     let cases = [
@@ -67,14 +53,18 @@ async fn who_may_read_what() {
         ("/v1/admin/audit/payments/reconcile", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
     ];
     for (target, grants, status) in cases {
-        let reply = shop.get(target, &grants).await;
-        assert_eq!(reply.status, status, "{target} as {grants:?}: {:?}", reason(&reply));
+        let reply = match &grants[..] {
+            [] => shop.get(target).await,
+            some => shop.get_as(target, &shop.sign(some_id(1), some)).await,
+        };
+        assert_eq!(reply.status, status, "{target} as {grants:?}: {reply:?}");
     }
-    let unknown = shop.get(&format!("/v1/admin/payments/{}", shop.order()), &[(Role::Admin, None)]).await;
+    let unknown = shop.get_as(&format!("/v1/admin/payments/{}", shop.order()), &shop.admin()).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    shop.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_go_page_by_page() {
     let shop = Shop::open(Engine::Sqlite).await;
     let mut orders = Vec::new();
@@ -88,15 +78,16 @@ async fn lists_go_page_by_page() {
     let named = |items: &[web::Json]| items.iter().map(|item| item["order"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(named(&facts), orders);
     assert_eq!(facts[0]["sums"].as_object().unwrap().keys().collect::<Vec<_>>(), ["authorised", "captured", "voided"]);
-    let all = shop.list("/v1/admin/payments").await;
+    let all = shop.all("/v1/admin/payments").await;
     assert_eq!(named(&all).into_iter().rev().collect::<Vec<_>>(), orders, "the latest first");
     let declined = shop.read("/v1/admin/payments?state=declined&limit=100").await;
     assert_eq!(declined["items"].as_array().unwrap().len(), 8);
     assert_eq!(declined["items"][0]["reason"], "card-declined");
-    assert_eq!(shop.list("/v1/admin/sandbox/intents").await.len(), 9);
+    assert_eq!(shop.all("/v1/admin/sandbox/intents").await.len(), 9);
+    shop.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread")]
 async fn money_that_only_the_provider_knows_of_is_found() {
     let shop = Shop::open(Engine::Sqlite).await;
     let mut strays = Vec::new();
@@ -111,7 +102,7 @@ async fn money_that_only_the_provider_knows_of_is_found() {
     }
     strays.sort();
     shop.all_settled(10).await;
-    let found = shop.list("/v1/admin/audit/payments/reconcile").await;
+    let found = shop.all("/v1/admin/audit/payments/reconcile").await;
     let subjects: Vec<&str> = found.iter().map(|breach| breach["subject"].as_str().unwrap()).collect();
     assert_eq!(subjects, strays);
     assert!(found.iter().all(|breach| breach["rule"] == "intent-theirs-only"));

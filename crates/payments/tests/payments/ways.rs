@@ -14,25 +14,7 @@ const DECLINED: &str = "payment.declined.v1";
 const CAPTURED: &str = "payment.captured.v1";
 const VOIDED: &str = "payment.voided.v1";
 
-/// Each scenario on both engines.
-macro_rules! on_both {
-    ($($scenario:ident)+) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $scenario() {
-                super::$scenario(testkit::Engine::Sqlite).await;
-            })+
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $scenario() {
-                super::$scenario(testkit::Engine::Postgres).await;
-            })+
-        }
-    };
-}
-
-on_both! {
+testkit::on_both! {
     money_is_held_and_taken
     tokens_end_where_they_should
     an_effect_whose_answer_was_lost_is_not_done_again
@@ -69,7 +51,7 @@ async fn money_is_held_and_taken(engine: Engine) {
     shop.reserve(dear, "tok_ok").await;
     shop.deliver(dear, 5000).await;
     assert_eq!(shop.settled(dear, "captured").await["captured_minor"], 1000);
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn tokens_end_where_they_should(engine: Engine) {
@@ -103,7 +85,7 @@ async fn tokens_end_where_they_should(engine: Engine) {
         assert_eq!(books.len(), *intents);
         assert!(books.iter().all(|intent| intent["voided_minor"] == 1000 && intent["captured_minor"] == 0), "{token}");
     }
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn an_effect_whose_answer_was_lost_is_not_done_again(engine: Engine) {
@@ -122,7 +104,7 @@ async fn an_effect_whose_answer_was_lost_is_not_done_again(engine: Engine) {
         assert_eq!(payment["attempts"].as_array().unwrap().len(), 1, "one attempt, one key");
         assert_eq!(shop.said(order).await, [AUTHORISED]);
     }
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn two_workers_on_one_database_ask_once(engine: Engine) {
@@ -141,8 +123,8 @@ async fn two_workers_on_one_database_ask_once(engine: Engine) {
         assert_eq!(shop.said(order).await, [said], "{token}");
         assert_eq!(shop.intents(order).await.len(), intents, "{token}");
     }
-    shop.assert_sound().await;
-    another.shut_down().await;
+    another.close().await;
+    shop.close().await;
 }
 
 async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
@@ -156,7 +138,7 @@ async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
     shop.settled(taken, "captured").await;
     shop.settled(given_back, "voided").await;
     assert_eq!((shop.intents(taken).await.len(), shop.intents(given_back).await.len()), (1, 1));
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engine: Engine) {
@@ -166,11 +148,11 @@ async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engin
     let (held, refused) = (shop.order(), shop.order());
     shop.reserve(held, "tok_ok").await;
     shop.reserve(refused, "tok_decline").await;
-    shop.until("both are being asked", || async { (gate.arrived() == 2).then_some(()) }).await;
+    shop.until("both are being asked", async || gate.arrived() == 2).await;
     shop.cancel(held).await;
     shop.cancel(refused).await;
     for order in [held, refused] {
-        let wish = || async { (shop.read(&format!("/v1/admin/payments/{order}")).await["wish"] == "void").then_some(()) };
+        let wish = async || shop.read(&format!("/v1/admin/payments/{order}")).await["wish"] == "void";
         shop.until("the order's wish is known", wish).await;
         assert_eq!(shop.said(order).await, Vec::<String>::new(), "nothing is said before it is known");
     }
@@ -181,7 +163,7 @@ async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engin
     }
     assert_eq!(shop.intents(held).await[0]["voided_minor"], 1000);
     assert!(shop.intents(refused).await.is_empty());
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn an_order_given_up_before_it_was_to_be_paid_is_never_authorised(engine: Engine) {
@@ -197,7 +179,7 @@ async fn an_order_given_up_before_it_was_to_be_paid_is_never_authorised(engine: 
     shop.settled(order, "voided").await;
     assert_eq!(shop.said(order).await, [VOIDED]);
     assert!(shop.intents(order).await.is_empty());
-    shop.assert_sound().await;
+    shop.close().await;
 }
 
 async fn a_worker_that_dies_while_asking_is_succeeded(engine: Engine) {
@@ -206,24 +188,22 @@ async fn a_worker_that_dies_while_asking_is_succeeded(engine: Engine) {
     let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
     let order = shop.order();
     shop.reserve(order, "tok_ok").await;
-    shop.until("it is being asked", || async { (gate.arrived() == 1).then_some(()) }).await;
+    shop.until("it is being asked", async || gate.arrived() == 1).await;
     shop.payments.shut_down().await;
 
     // The line is dead at first: the next process does not know either, and keeps asking.
     let unlucky = shop.another(Arc::new(Nobody)).await;
-    shop.until("it is unknown", || async {
-        (shop.read(&format!("/v1/admin/payments/{order}")).await["state"] == "unknown").then_some(())
-    })
-    .await;
-    unlucky.shut_down().await;
+    let unknown = async || shop.read(&format!("/v1/admin/payments/{order}")).await["state"] == "unknown";
+    shop.until("it is unknown", unknown).await;
+    unlucky.close().await;
     let lucky = shop.another(Arc::new(shop.provider())).await;
     // The dead worker's question arrives now too.
     gate.open.add_permits(1);
     shop.settled(order, "authorised").await;
     assert_eq!(shop.said(order).await, [AUTHORISED]);
     assert_eq!(shop.intents(order).await.len(), 1);
-    shop.assert_sound().await;
-    lucky.shut_down().await;
+    lucky.close().await;
+    shop.close().await;
 }
 
 async fn orders_given_up_at_any_moment_keep_nothing(engine: Engine) {
@@ -245,16 +225,16 @@ async fn orders_given_up_at_any_moment_keep_nothing(engine: Engine) {
     for order in waiting {
         shop.cancel(order).await;
     }
-    let voided = || async {
+    let voided = async || {
         let facts = shop.all_settled(count).await;
         facts.iter().all(|fact| fact["state"] == "voided").then_some(facts)
     };
-    for fact in shop.until("all are voided", voided).await {
+    for fact in shop.until_some("all are voided", voided).await {
         assert_eq!(fact["sums"]["captured"], 0);
         assert_eq!(fact["sums"]["voided"], fact["sums"]["authorised"]);
     }
-    assert!(shop.list("/v1/admin/sandbox/intents").await.iter().all(|intent| intent["state"] == "voided"));
-    shop.assert_sound().await;
+    assert!(shop.all("/v1/admin/sandbox/intents").await.iter().all(|intent| intent["state"] == "voided"));
+    shop.close().await;
 }
 
 async fn a_delivery_of_what_was_never_to_be_paid_is_parked(engine: Engine) {
@@ -274,12 +254,12 @@ async fn few_calls_at_once_serve_everybody_without_waiting_for_the_clock(engine:
     for _ in 0..10 {
         shop.reserve(shop.order(), "tok_ok").await;
     }
-    let heard = || async { (shop.list("/v1/admin/audit/payments/facts").await.len() == 10).then_some(()) };
+    let heard = async || shop.all("/v1/admin/audit/payments/facts").await.len() == 10;
     shop.until("all are heard", heard).await;
-    shop.until("two are being asked", || async { (gate.arrived() == 2).then_some(()) }).await;
+    shop.until("two are being asked", async || gate.arrived() == 2).await;
     gate.open.add_permits(1);
-    shop.until("the next is being asked", || async { (gate.arrived() == 3).then_some(()) }).await;
+    shop.until("the next is being asked", async || gate.arrived() == 3).await;
     gate.open.add_permits(9);
     shop.all_settled(10).await;
-    shop.assert_sound().await;
+    shop.close().await;
 }

@@ -2,9 +2,10 @@
 //! Leaves the objects (whose cart, which store) to the services.
 
 use kernel::{Fault, TraceContext};
+use testkit::{problem, some_id};
 use web::{Access, Answer, Body, Call, Caller, Grant, Json, Person, Role, Routes, Who};
 
-use crate::shop::{Shop, ask, problem, some_id};
+use crate::shop::{Shop, ask};
 
 async fn pass() -> Result<Answer, Fault> {
     Ok(Answer::no_content())

@@ -4,9 +4,10 @@
 use kernel::{Fault, Id};
 use proptest::prelude::*;
 use serde::Deserialize;
+use testkit::{brief, is, problem, some_id};
 use web::{Access, Answer, BODY_BYTES_MAX, Body, Call, Json, NoBody, RawBody, Router, Routes, canonical_json, json};
 
-use crate::shop::{ask, brief, is, open, problem, some_id};
+use crate::shop::{ask, open};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,9 +2,10 @@
 //! Leaves versions to the store.
 
 use kernel::Fault;
+use testkit::{brief, is, problem};
 use web::{Access, Answer, Call, Conditions, HeaderName, Json, Prefer, Router, Routes, header};
 
-use crate::shop::{ask, brief, is, open, problem};
+use crate::shop::{ask, open};
 
 const PRESENT: i64 = 12;
 

@@ -5,10 +5,11 @@ use std::future::pending;
 use std::sync::Arc;
 
 use kernel::{Fault, Runtime, TraceContext};
+use testkit::{TestRuntime, brief, is, problem};
 use tokio::sync::Notify;
-use web::{Access, Answer, Call, Caller, Door, HeaderName, Json, Keyring, Limits, Method, Router, Routes, State, header, json};
+use web::{Access, Answer, Call, Caller, HeaderName, Json, Limits, Method, Router, Routes, State, header, json};
 
-use crate::shop::{Shop, TestRuntime, ask, brief, is, open, problem};
+use crate::shop::{Shop, ask, open};
 
 async fn show(caller: Caller) -> Result<Answer, Fault> {
     Ok(Answer::ok(json!([caller.request_id, caller.trace, caller.capability])))
@@ -132,7 +133,7 @@ async fn requests_over_the_limit_are_refused_at_once_and_waiting_ones_are_counte
     }
     let gate = Arc::new(Notify::new());
     let limits = Limits { requests_max: 1, waits_max: 1, ..Limits::default() };
-    let door = Door::new(TestRuntime::new(), Keyring::new(), limits);
+    let door = Shop::with_limits(limits).door;
     let router = door.open(Routes::new("test").get("/hold", Access::anyone(), hold).with_state(gate.clone()));
     let waiting = || Call::get("/hold").header(name("prefer"), "wait=5");
     let held = ask(&router, Call::get("/hold"));

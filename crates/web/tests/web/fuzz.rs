@@ -4,11 +4,12 @@
 use kernel::{Fault, Id};
 use proptest::prelude::*;
 use serde::Deserialize;
+use testkit::some_id;
 use web::{
     Access, Answer, Body, Call, Caller, Conditions, HeaderName, HeaderValue, IdempotencyKey, Page, Path, Query, Router, Routes,
 };
 
-use crate::shop::{Shop, ask, some_id};
+use crate::shop::{Shop, ask};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,9 +3,10 @@
 
 use kernel::Fault;
 use proptest::prelude::*;
+use testkit::{brief, is};
 use web::{Access, Answer, Call, Json, Listing, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, Router, Routes, State};
 
-use crate::shop::{Shop, ask, brief, is};
+use crate::shop::{Shop, ask};
 
 type Key = (i64, String);
 

@@ -3,9 +3,10 @@
 
 use kernel::{Fault, Id};
 use serde::Deserialize;
+use testkit::{brief, is, problem, some_id};
 use web::{Access, Answer, AnyQuery, Call, Page, Path, Query, Router, Routes, json};
 
-use crate::shop::{ask, brief, is, open, problem, some_id};
+use crate::shop::{ask, open};
 
 kernel::typed_id! {
     /// A thing.

@@ -5,11 +5,12 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Fault, Runtime};
+use testkit::{problem, some_id};
 use web::{
     Access, Answer, Call, Caller, Grant, Json, Person, PublicKey, Role, Router, Routes, SigningKey, TOKEN_TTL_MS, header, json,
 };
 
-use crate::shop::{Shop, ask, problem, some_id};
+use crate::shop::{Shop, ask};
 
 async fn show(caller: Caller) -> Result<Answer, Fault> {
     Ok(Answer::ok(caller.person.map(|person| person.name)))

@@ -2,9 +2,10 @@
 //! Leaves the memory of keys to the services.
 
 use kernel::Fault;
+use testkit::{brief, is};
 use web::{Access, Answer, Call, IdempotencyKey, Router, Routes, StatusCode};
 
-use crate::shop::{ask, brief, is, open};
+use crate::shop::{ask, open};
 
 async fn write(key: IdempotencyKey) -> Result<Answer, Fault> {
     match key.as_str() {

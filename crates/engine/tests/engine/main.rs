@@ -1,0 +1,14 @@
+//! The machine around the deciders on both engines, with two services of its own.
+//! Leaves mechanisms that are switched off to `sabotage`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod batches;
+mod conflicts;
+mod defects;
+mod keys;
+mod leases;
+mod logs;
+mod outages;
+mod support;
+mod timers;
