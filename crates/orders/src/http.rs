@@ -9,8 +9,8 @@ use std::sync::Arc;
 use contracts::audit::{Breach, Fact};
 use contracts::orders::Contact;
 use contracts::{Address, CartId, OrderId, PersonId, Point, SlotKey, StoreId};
-use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Stop, Work};
-use kernel::{Fault, Id};
+use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
+use kernel::{Fault, Id, TraceContext};
 use serde::Deserialize;
 use store::Value;
 use web::{
@@ -113,16 +113,14 @@ async fn make_cart(
     let make = MakeCart { owner, store, address: wanted.address, lines: wanted.lines, bucket };
     let seal = orders.seal.clone();
     let reply = orders
-        .handle
-        .command(Command {
-            lane: Lane::Rest,
-            key: scope,
-            trace: caller.trace,
-            bytes: body.canonical.len(),
-            deadline_ms: DEADLINE_DEFAULT_MS,
-            decide: move |work: &mut Work<'_>| service::make_cart(work, &make),
-            show: move |work: &mut Work<'_>, id: &str| show_cart(work, id, Some(&seal)),
-        })
+        .command(
+            Lane::Rest,
+            scope,
+            caller.trace,
+            body.canonical.len(),
+            move |work: &mut Work<'_>| service::make_cart(work, &make),
+            move |work: &mut Work<'_>, id: &str| show_cart(work, id, Some(&seal)),
+        )
         .await?;
     let location = format!("/v1/carts/{}", reply.resource);
     Ok(reply.answer(Some(&location)))
@@ -156,16 +154,14 @@ async fn change_lines(
     let scope = KeyScope::new(&caller, "PUT /v1/carts/{id}/lines", id, id.bucket(), &key, body.fingerprint);
     let lines = body.value.lines;
     let reply = orders
-        .handle
-        .command(Command {
-            lane: Lane::Rest,
-            key: scope,
-            trace: caller.trace,
-            bytes: body.canonical.len(),
-            deadline_ms: DEADLINE_DEFAULT_MS,
-            decide: move |work: &mut Work<'_>| service::change_lines(work, id, &lines),
-            show: |work: &mut Work<'_>, id: &str| show_cart(work, id, None),
-        })
+        .command(
+            Lane::Rest,
+            scope,
+            caller.trace,
+            body.canonical.len(),
+            move |work: &mut Work<'_>| service::change_lines(work, id, &lines),
+            |work: &mut Work<'_>, id: &str| show_cart(work, id, None),
+        )
         .await?;
     Ok(reply.answer(None))
 }
@@ -218,16 +214,14 @@ async fn place_order(
     let place = PlaceOrder { quote, contact: wanted.contact, payment_token: wanted.payment_token, customer };
     let (config, seal) = (orders.config.clone(), orders.seal.clone());
     let reply = orders
-        .handle
-        .command(Command {
-            lane: Lane::Order,
-            key: scope,
-            trace: caller.trace,
-            bytes: body.canonical.len(),
-            deadline_ms: DEADLINE_DEFAULT_MS,
-            decide: move |work: &mut Work<'_>| service::place_order(work, &place, &config, &seal),
-            show: |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Shopper),
-        })
+        .command(
+            Lane::Order,
+            scope,
+            caller.trace,
+            body.canonical.len(),
+            move |work: &mut Work<'_>| service::place_order(work, &place, &config, &seal),
+            |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Shopper),
+        )
         .await?;
     let location = format!("/v1/orders/{}", reply.resource);
     Ok(reply.answer(Some(&location)))
@@ -276,16 +270,14 @@ async fn cancel_order(
     };
     let scope = KeyScope::new(&caller, "POST /v1/orders/{id}/cancel", id, id.bucket(), &key, body.fingerprint);
     let reply = orders
-        .handle
-        .command(Command {
-            lane: Lane::Money,
-            key: scope,
-            trace: caller.trace,
-            bytes: body.canonical.len(),
-            deadline_ms: DEADLINE_DEFAULT_MS,
-            decide: move |work: &mut Work<'_>| service::cancel_order(work, id, &reason, by, &config),
-            show: move |work: &mut Work<'_>, id: &str| show_order(work, id, audience),
-        })
+        .command(
+            Lane::Money,
+            scope,
+            caller.trace,
+            body.canonical.len(),
+            move |work: &mut Work<'_>| service::cancel_order(work, id, &reason, by, &config),
+            move |work: &mut Work<'_>, id: &str| show_order(work, id, audience),
+        )
         .await?;
     Ok(reply.answer(None))
 }
@@ -376,6 +368,24 @@ fn after(page: &Page<OrderId>) -> Value {
 }
 
 impl Orders {
+    /// Runs a command under its key, as long as callers usually wait.
+    async fn command<D, S>(
+        &self,
+        lane: Lane,
+        key: KeyScope,
+        trace: TraceContext,
+        bytes: usize,
+        decide: D,
+        show: S,
+    ) -> Result<Reply, Fault>
+    where
+        D: Fn(&mut Work<'_>) -> Result<Stored, Stop> + Send + Sync + 'static,
+        S: Fn(&mut Work<'_>, &str) -> Result<Json, Stop> + Send + Sync + 'static,
+    {
+        let deadline_ms = DEADLINE_DEFAULT_MS;
+        self.handle.command(Command { lane, key, trace, bytes, deadline_ms, decide, show }).await
+    }
+
     async fn stores(&self) -> Result<Vec<contracts::delivery::Store>, Fault> {
         let rows = self.handle.read(&STORES, vec![STORES_MAX.into()]).await?;
         rows.iter().map(|row| entity::<StoreCopy>(row).map(|copy| copy.0)).collect()
@@ -425,7 +435,7 @@ impl Orders {
         route: &'static str,
         key: &IdempotencyKey,
         body: NoBody,
-        step: fn(&mut Work<'_>, OrderId) -> Result<engine::Stored, Stop>,
+        step: fn(&mut Work<'_>, OrderId) -> Result<Stored, Stop>,
     ) -> Result<Answer, Fault> {
         let (order, _) = self.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
         if ![Role::Picker, Role::Manager].iter().any(|role| caller.may(*role, order.store.0)) {
@@ -433,16 +443,14 @@ impl Orders {
         }
         let scope = KeyScope::new(&caller, route, id, id.bucket(), key, body.fingerprint);
         let reply = self
-            .handle
-            .command(Command {
-                lane: Lane::Money,
-                key: scope,
-                trace: caller.trace,
-                bytes: 64,
-                deadline_ms: DEADLINE_DEFAULT_MS,
-                decide: move |work: &mut Work<'_>| step(work, id),
-                show: |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Staff),
-            })
+            .command(
+                Lane::Money,
+                scope,
+                caller.trace,
+                64,
+                move |work: &mut Work<'_>| step(work, id),
+                |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Staff),
+            )
             .await?;
         Ok(reply.answer(None))
     }
