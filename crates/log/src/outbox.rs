@@ -11,12 +11,8 @@ pub const READ_EVENTS_MAX: usize = 512;
 /// The log's reads, for the test that prepares them.
 pub static READS: &[&Read] = &[&END];
 
-static END: Read = Read {
-    name: "log.end",
-    sql: "SELECT seq FROM store_head WHERE source = $1",
-    arguments: &[Kind::Text],
-    answer: &[Kind::Int],
-};
+static END: Read =
+    Read { name: "log.end", sql: "SELECT seq FROM store_head WHERE source = $1", arguments: &[Kind::Text], answer: &[Kind::Int] };
 
 /// An event on its way to a consumer.
 #[derive(Clone, PartialEq, Debug)]
