@@ -33,6 +33,7 @@ pub enum Taken {
 pub struct Subscription {
     pub(crate) to: &'static str,
     pub(crate) topics: BTreeMap<&'static str, Taken>,
+    lane: Lane,
     handlers: HashMap<&'static str, Decode>,
 }
 
@@ -40,7 +41,14 @@ impl Subscription {
     /// A subscription to the events of `service`.
     #[must_use]
     pub fn to(service: &'static str) -> Self {
-        Self { to: service, topics: BTreeMap::new(), handlers: HashMap::new() }
+        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, handlers: HashMap::new() }
+    }
+
+    /// Its events are promises already given, as money and couriers: they take the lane of those.
+    #[must_use]
+    pub fn promised(mut self) -> Self {
+        self.lane = Lane::Money;
+        self
     }
 
     /// Events of type `E` are work: `handle` is applied once to each, in the order of their key.
@@ -119,7 +127,6 @@ impl Handle {
         subscription: &Subscription,
         events: Vec<LogEvent>,
     ) -> Result<Vec<Admission>, Fault> {
-        let lane = if events.iter().all(|event| event.topic.starts_with("payments.")) { Lane::Money } else { Lane::Saga };
         let inputs = events.into_iter().map(|event| self.event(cursor(&event), subscription, event)).collect();
         let note = |(admission, parked): Applied| {
             if let Some(parked) = parked {
@@ -127,7 +134,7 @@ impl Handle {
             }
             admission
         };
-        self.submit(lane, inputs).await?.into_iter().map(|applied| applied.map(note)).collect()
+        self.submit(subscription.lane, inputs).await?.into_iter().map(|applied| applied.map(note)).collect()
     }
 
     fn event(&self, cursor: CursorName, subscription: &Subscription, event: LogEvent) -> (Input, Awaited<Applied>) {

@@ -54,7 +54,7 @@ fn inventory(config: &Config) -> Subscription {
 }
 
 fn payments(config: &Config) -> Subscription {
-    let subscription = Subscription::to("payments");
+    let subscription = Subscription::to("payments").promised();
     let subscription = heard(subscription, config, |e: &PaymentAuthorised| (e.order, Heard::Payment(Payment::Authorised)));
     let subscription = heard(subscription, config, |e: &PaymentDeclined| {
         (e.order, Heard::Payment(Payment::Declined { reason: e.reason.clone() }))
@@ -65,7 +65,7 @@ fn payments(config: &Config) -> Subscription {
 }
 
 fn delivery(config: &Config) -> Subscription {
-    let subscription = Subscription::to("delivery").copy(|work, event: &StoreChanged| {
+    let subscription = Subscription::to("delivery").promised().copy(|work, event: &StoreChanged| {
         work.save(StoreCopy(event.store.clone()));
         Ok(())
     });

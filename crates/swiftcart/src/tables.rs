@@ -52,7 +52,7 @@ mod tests {
     }
 
     fn reads() -> Vec<&'static Read> {
-        let platform = store::READS.iter().chain(engine::READS).copied();
+        let platform = store::READS.iter().chain(log::READS).chain(engine::READS).copied();
         platform.chain(all().iter().flat_map(|service| service.reads.iter().copied())).collect()
     }
 
