@@ -25,8 +25,6 @@ pub struct Config {
     pub pin_tries_max: i64,
     /// How long that while is.
     pub pin_lock_ms: Millis,
-    /// How often a courier who waits for news is looked after for changes made by other processes.
-    pub work_poll_ms: Millis,
 }
 
 impl Default for Config {
@@ -40,7 +38,6 @@ impl Default for Config {
             offers_kept_max: 50,
             pin_tries_max: 5,
             pin_lock_ms: 60_000,
-            work_poll_ms: 250,
         }
     }
 }
@@ -59,7 +56,6 @@ impl Config {
             ("offers_kept_max", offers_kept_max, 1, 1000),
             ("pin_tries_max", self.pin_tries_max, 1, 20),
             ("pin_lock_ms", self.pin_lock_ms, 1000, 86_400_000),
-            ("work_poll_ms", self.work_poll_ms, 20, 10_000),
         ];
         for (name, value, least, most) in bounds {
             if !(least..=most).contains(&value) {

@@ -175,7 +175,7 @@ impl Handle {
         self.watchers.of((E::TABLE.name, E::key_values(key)))
     }
 
-    /// The entity of `key` with its version, as soon as that is one that the caller does not know; after `wait_ms` as it is.
+    /// The entity of `key` with its version, as soon as it is one that the caller does not know; after `wait_ms` as it is.
     /// Changes of this process are seen at once, those of others within a tenth of a second.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Handle {
     pub async fn find_changed<E: Entity>(
         &self,
         key: &E::Key,
-        known: impl Fn(i64) -> bool,
+        known: impl Fn(&E, i64) -> bool,
         wait_ms: Millis,
     ) -> Result<Option<(E, i64)>, Fault> {
         let until = self.runtime.now().plus_ms(wait_ms);
@@ -194,7 +194,7 @@ impl Handle {
             changed.as_mut().enable();
             let found = self.find::<E>(key).await?;
             let left_ms = until.since_ms(self.runtime.now());
-            if left_ms <= 0 || !found.as_ref().is_some_and(|(_, version)| known(*version)) {
+            if left_ms <= 0 || !found.as_ref().is_some_and(|(entity, version)| known(entity, *version)) {
                 return Ok(found);
             }
             let foreign_ms = if self.store.shared() { FOREIGN_CHANGE_MS } else { left_ms };

@@ -239,7 +239,7 @@ async fn read_order(
     // Only whoever may see the order waits for it: others would learn from the wait that it exists.
     let (order, version) = match prefer.wait_ms.filter(|_| when.fresh(version)) {
         Some(wait_ms) => {
-            let known = |version: i64| when.fresh(version);
+            let known = |_: &Order, version: i64| when.fresh(version);
             orders.handle.find_changed::<Order>(&id, known, wait_ms).await?.ok_or_else(no_order)?
         }
         None => (order, version),

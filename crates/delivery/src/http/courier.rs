@@ -1,14 +1,11 @@
 //! A courier's own work: the shift, what they are offered, what they bring, and the moves they make with it.
 //! Leaves whose delivery it is, and whether a move is legal, to `service`.
 
-use std::pin::pin;
-
 use contracts::delivery::Store;
 use contracts::orders::Contact;
 use contracts::{Address, OrderId, PersonId, Point, Slot, StoreId};
 use engine::{Handle, KeyScope, Lane, Stop, Stored, Work};
-use futures_util::future::select;
-use kernel::{Fault, Millis, Timestamp};
+use kernel::{Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 use web::{Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, NoBody, Path, Prefer, Routes, State};
 
@@ -147,21 +144,11 @@ async fn shift(State(app): State<App>, caller: Caller, key: IdempotencyKey, body
 /// Answers at once with news, and otherwise as soon as there are some or the wait that is preferred is over.
 async fn work(State(app): State<App>, caller: Caller, conditions: Conditions, prefer: Prefer) -> Result<Answer, Fault> {
     let person = person_of(&caller)?;
-    let runtime = app.handle.runtime().clone();
-    let until = runtime.now().plus_ms(prefer.wait_ms.unwrap_or(0));
-    loop {
-        // Before the row is read, so that no change falls between.
-        let signal = app.handle.watch::<Courier>(&person);
-        let changed = pin!(signal.notified());
-        let (courier, _) = app.handle.find::<Courier>(&person).await?.ok_or_else(|| Fault::not_found("courier"))?;
-        let left_ms: Millis = until.since_ms(runtime.now());
-        if !conditions.fresh(courier.version) || left_ms <= 0 {
-            let view = WorkView::of(&courier, read_task(&app.handle, &courier).await?);
-            return Ok(conditions.answer(courier.version, view));
-        }
-        // Other processes change the row without a signal here.
-        select(changed, runtime.sleep(left_ms.min(app.config.work_poll_ms))).await;
-    }
+    let known = |courier: &Courier, _| conditions.fresh(courier.version);
+    let found = app.handle.find_changed::<Courier>(&person, known, prefer.wait_ms.unwrap_or(0)).await?;
+    let (courier, _) = found.ok_or_else(|| Fault::not_found("courier"))?;
+    let view = WorkView::of(&courier, read_task(&app.handle, &courier).await?);
+    Ok(conditions.answer(courier.version, view))
 }
 
 async fn accept(
