@@ -48,10 +48,10 @@ impl KeyScope {
         key: &IdempotencyKey,
         fingerprint: Fingerprint,
     ) -> Self {
-        let principal = match (&caller.person, &caller.capability) {
-            (Some(person), _) => person.id.to_string(),
-            // Whoever bears a cart's capability is nobody but its bearer: the target tells carts apart.
-            (None, Some(_)) => "bearer".to_owned(),
+        let principal = match (&caller.capability, &caller.person) {
+            // Whoever bears a cart's capability is its bearer, also when their token has run out since: the target tells carts apart.
+            (Some(_), _) => "bearer".to_owned(),
+            (None, Some(person)) => person.id.to_string(),
             (None, None) => "anyone".to_owned(),
         };
         Self {

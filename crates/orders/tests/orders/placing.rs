@@ -24,6 +24,7 @@ testkit::on_both! {
     a_quote_of_others_making_is_refused
     a_living_quote_binds_prices_and_not_what_is_sold
     a_restart_changes_nothing_for_a_shopper
+    a_repeat_without_the_token_that_ran_out_is_still_a_repeat
     the_request_is_named_in_every_event_it_causes
 }
 
@@ -247,6 +248,21 @@ async fn a_restart_changes_nothing_for_a_shopper(engine: Engine) {
     assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")));
     assert_eq!(body(&again), body(&reply));
     assert_eq!(shop.said().await.len(), 2);
+    shop.close().await;
+}
+
+async fn a_repeat_without_the_token_that_ran_out_is_still_a_repeat(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let ada = shop.customer(20);
+    let cart = shop.cart(&[("MILK", 3)]).await;
+    let quote = shop.quote(&cart).await;
+    let key = shop.fresh_key();
+    let ask = || cart.by(Call::post("/v1/orders").key(&key).json(&new_order(&quote)));
+    let reply = shop.send(ask().bearer(&ada)).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let again = shop.send(ask()).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")));
+    assert_eq!(body(&again)["id"], body(&reply)["id"]);
     shop.close().await;
 }
 
