@@ -38,7 +38,8 @@ pub struct KeyScope {
 }
 
 impl KeyScope {
-    /// The key that `caller` sent to `route` for `target`, kept for [`KEY_KEPT_MS`] in the target's bucket.
+    /// The key that `caller` sent to `route` for `target`, kept for [`KEY_KEPT_MS`] in the target's bucket. A capability
+    /// that was merely sent proves nothing and tells nobody apart: see [`KeyScope::of_bearer`].
     #[must_use]
     pub fn new(
         caller: &Caller,
@@ -48,12 +49,31 @@ impl KeyScope {
         key: &IdempotencyKey,
         fingerprint: Fingerprint,
     ) -> Self {
-        let principal = match (&caller.capability, &caller.person) {
-            // Whoever bears a cart's capability is its bearer, also when their token has run out since: the target tells carts apart.
-            (Some(_), _) => "bearer".to_owned(),
-            (None, Some(person)) => person.id.to_string(),
-            (None, None) => "anyone".to_owned(),
-        };
+        let principal = caller.person.as_ref().map_or_else(|| "anyone".to_owned(), |person| person.id.to_string());
+        Self::of(&principal, route, target, bucket, key, fingerprint)
+    }
+
+    /// The key that was sent to `route` for `target` by whoever bears its capability, which the service has verified. It
+    /// stays the same when the bearer's token runs out between two tries; the target tells bearers apart.
+    #[must_use]
+    pub fn of_bearer(
+        route: &'static str,
+        target: impl Display,
+        bucket: Bucket,
+        key: &IdempotencyKey,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        Self::of("bearer", route, target, bucket, key, fingerprint)
+    }
+
+    fn of(
+        principal: &str,
+        route: &'static str,
+        target: impl Display,
+        bucket: Bucket,
+        key: &IdempotencyKey,
+        fingerprint: Fingerprint,
+    ) -> Self {
         Self {
             scope: format!("{principal} {route} {target}"),
             key: key.as_str().to_owned(),

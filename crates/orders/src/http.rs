@@ -14,8 +14,8 @@ use kernel::{Fault, Id, TraceContext};
 use serde::Deserialize;
 use store::Value;
 use web::{
-    Access, Answer, Body, Caller, Conditions, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query, Role, Routes,
-    Seal, State, Who, json,
+    Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query,
+    Role, Routes, Seal, State, Who, json,
 };
 
 use crate::config::{CART_LINES_MAX, Config, TEXT_CHARS_MAX};
@@ -151,7 +151,7 @@ async fn change_lines(
 ) -> Result<Answer, Fault> {
     check_lines(&body.value.lines)?;
     orders.cart_of(&caller, id).await?;
-    let scope = KeyScope::new(&caller, "PUT /v1/carts/{id}/lines", id, id.bucket(), &key, body.fingerprint);
+    let scope = orders.scope(&caller, id, "PUT /v1/carts/{id}/lines", id.0, &key, body.fingerprint);
     let lines = body.value.lines;
     let reply = orders
         .command(
@@ -210,7 +210,7 @@ async fn place_order(
         orders.cart_of(&caller, cart).await?;
     }
     let customer = caller.person.as_ref().map(|person| PersonId(person.id));
-    let scope = KeyScope::new(&caller, "POST /v1/orders", cart, cart.bucket(), &key, body.fingerprint).for_ever();
+    let scope = orders.scope(&caller, cart, "POST /v1/orders", cart.0, &key, body.fingerprint).for_ever();
     let place = PlaceOrder { quote, contact: wanted.contact, payment_token: wanted.payment_token, customer };
     let (config, seal) = (orders.config.clone(), orders.seal.clone());
     let reply = orders
@@ -268,7 +268,7 @@ async fn cancel_order(
         Audience::Shopper => "shopper",
         Audience::Staff => "staff",
     };
-    let scope = KeyScope::new(&caller, "POST /v1/orders/{id}/cancel", id, id.bucket(), &key, body.fingerprint);
+    let scope = orders.scope(&caller, order.cart, "POST /v1/orders/{id}/cancel", id.0, &key, body.fingerprint);
     let reply = orders
         .command(
             Lane::Money,
@@ -399,6 +399,22 @@ impl Orders {
     fn bears(&self, caller: &Caller, cart: CartId) -> bool {
         let opened = caller.capability.as_deref().and_then(|text| self.seal.open("cart", text));
         opened.is_some_and(|bytes| bytes == cart.0.as_bytes())
+    }
+
+    /// The scope of a key for `target`, which is `cart` or its order.
+    fn scope(
+        &self,
+        caller: &Caller,
+        cart: CartId,
+        route: &'static str,
+        target: Id,
+        key: &IdempotencyKey,
+        fingerprint: Fingerprint,
+    ) -> KeyScope {
+        if self.bears(caller, cart) {
+            return KeyScope::of_bearer(route, target, target.bucket(), key, fingerprint);
+        }
+        KeyScope::new(caller, route, target, target.bucket(), key, fingerprint)
     }
 
     /// The cart, if it is the caller's.

@@ -14,6 +14,7 @@ use crate::shop::{Shop, address, corner, lines_of, new_cart, slot_at, text};
 testkit::on_both! {
     a_guest_fills_a_cart_and_learns_what_it_costs
     a_signed_in_person_needs_no_capability
+    a_capability_that_proves_nothing_mixes_up_nobody
     the_same_key_makes_one_cart
     a_cart_opens_for_its_own_capability_only
     nearer_stores_that_take_orders_come_first
@@ -54,6 +55,17 @@ async fn a_guest_fills_a_cart_and_learns_what_it_costs(engine: Engine) {
     let ttl_ms = expires_at.since_ms(shop.now());
     assert!((14 * 60_000..=15 * 60_000).contains(&ttl_ms), "a quote binds for a quarter of an hour: {ttl_ms}");
     assert_eq!(shop.said().await, [], "nobody need know of carts and quotes");
+    shop.close().await;
+}
+
+async fn a_capability_that_proves_nothing_mixes_up_nobody(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let ask =
+        |token: &str| Call::post("/v1/carts").bearer(token).capability("of.nothing").key("1").json(&new_cart(&[("MILK", 3)]));
+    let (mine, yours) = (shop.send(ask(&shop.customer(20))).await, shop.send(ask(&shop.customer(21))).await);
+    assert_eq!((mine.status.as_u16(), yours.status.as_u16()), (201, 201), "{yours:?}");
+    assert_eq!(yours.header("idempotency-replayed"), None, "the same key of another person is another key");
+    assert_ne!(body(&mine)["id"], body(&yours)["id"]);
     shop.close().await;
 }
 
