@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kernel::{Currency, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{OrderId, PersonId, Place, Point, StoreId, events};
+use crate::{OrderId, PersonId, Place, Point, StoreId, events, first, is_first};
 
 /// When a store is open, in its own time zone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -97,6 +97,45 @@ pub enum Proof {
     Pin,
 }
 
+/// Why a delivery failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureReason {
+    /// Nobody opened.
+    NobodyHome,
+    /// Whoever opened did not want it.
+    Refused,
+    /// There is no such door.
+    WrongAddress,
+    /// The door could not be reached.
+    NoAccess,
+    /// The goods did not survive the way.
+    Damaged,
+    /// The courier cannot go on.
+    CourierDroppedOut,
+    /// Nothing was heard of the courier for too long.
+    CourierSilent,
+    /// No courier took it in time.
+    NoCourier,
+}
+
+impl FailureReason {
+    /// As it is sent.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NobodyHome => "nobody-home",
+            Self::Refused => "refused",
+            Self::WrongAddress => "wrong-address",
+            Self::NoAccess => "no-access",
+            Self::Damaged => "damaged",
+            Self::CourierDroppedOut => "courier-dropped-out",
+            Self::CourierSilent => "courier-silent",
+            Self::NoCourier => "no-courier",
+        }
+    }
+}
+
 events! { "delivery.deliveries";
     /// A store is new or has changed: all of it.
     StoreChanged = "store.changed.v1" on "delivery.stores" at |e| Place::of(e.store.id) => {
@@ -119,12 +158,22 @@ events! { "delivery.deliveries";
         /// For the shopper.
         courier_name: String,
     }
+    /// The courier who was to bring it no longer is; another will be asked.
+    DeliveryUnassigned = "delivery.unassigned.v1" at |e| Place::of(e.order) => {
+        /// Whose delivery.
+        order: OrderId,
+        /// Why, as `courier-dropped-out`.
+        reason: String,
+    }
     /// The courier has the goods.
     DeliveryPickedUp = "delivery.picked-up.v1" at |e| Place::of(e.order) => {
         /// Whose delivery.
         order: OrderId,
         /// When.
         at: Timestamp,
+        /// The how-manieth try to deliver.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        attempt: i64,
     }
     /// The courier is at the door.
     DeliveryArrived = "delivery.arrived.v1" at |e| Place::of(e.order) => {
@@ -132,6 +181,9 @@ events! { "delivery.deliveries";
         order: OrderId,
         /// When.
         at: Timestamp,
+        /// The how-manieth try to deliver.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        attempt: i64,
     }
     /// The goods were handed over.
     DeliveryDelivered = "delivery.delivered.v1" at |e| Place::of(e.order) => {
@@ -139,6 +191,30 @@ events! { "delivery.deliveries";
         order: OrderId,
         /// How that was proved.
         proof: Proof,
+        /// When.
+        at: Timestamp,
+        /// The how-manieth try to deliver.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        attempt: i64,
+    }
+    /// It could not be handed over. The goods are with the courier, or still in the store.
+    DeliveryFailed = "delivery.failed.v1" at |e| Place::of(e.order) => {
+        /// Whose delivery.
+        order: OrderId,
+        /// Why.
+        reason: FailureReason,
+        /// What the courier or dispatcher adds; may be empty.
+        #[serde(default)]
+        note: String,
+        /// When.
+        at: Timestamp,
+        /// The how-manieth try to deliver.
+        attempt: i64,
+    }
+    /// The goods are back in the store.
+    DeliveryReturned = "delivery.returned.v1" at |e| Place::of(e.order) => {
+        /// Whose delivery.
+        order: OrderId,
         /// When.
         at: Timestamp,
     }

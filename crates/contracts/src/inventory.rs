@@ -69,6 +69,17 @@ impl Band {
     }
 }
 
+/// How many units of a SKU a hold is to keep.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// What.
+    pub sku: Sku,
+    /// How many are kept at most; 0 for none.
+    pub units: i64,
+    /// Whether the others can be sold again, or were not found and are written off.
+    pub restock: bool,
+}
+
 fn to_store(store: StoreId, order: OrderId) -> Place {
     Place { bucket: store.bucket(), key: order.to_string() }
 }
@@ -98,6 +109,16 @@ events! { "inventory.holds";
         order: OrderId,
         /// Where.
         store: StoreId,
+    }
+    /// Command: fewer units were picked than are held: the hold keeps these, and loses the others. SKUs that are not named
+    /// keep all theirs.
+    HoldReduce = "hold.reduce.v1" on "inventory.commands" at |e| to_store(e.store, e.order) => {
+        /// Whose hold.
+        order: OrderId,
+        /// Where.
+        store: StoreId,
+        /// What it keeps of the SKUs that are short.
+        lines: Vec<Kept>,
     }
     /// Command: the goods were handed over.
     HoldConsume = "hold.consume.v1" on "inventory.commands" at |e| to_store(e.store, e.order) => {
@@ -158,6 +179,24 @@ events! { "inventory.holds";
         order: OrderId,
         /// Where.
         store: StoreId,
+    }
+    /// The store's staff took the slot of an order away: said to each order that holds a place of it.
+    SlotWithdrawn = "slot.withdrawn.v1" at |e| Place::of(e.order) => {
+        /// Whose slot.
+        order: OrderId,
+        /// Where.
+        store: StoreId,
+        /// The slot.
+        slot: SlotKey,
+        /// Why, in the words of whoever took it away.
+        reason: String,
+    }
+    /// A slot of a store can no longer be ordered: its staff took it away.
+    SlotClosed = "slot.closed.v1" on "inventory.supply" at |e| Place::of(e.store) => {
+        /// Whose slot.
+        store: StoreId,
+        /// The slot.
+        slot: SlotKey,
     }
     /// A slot of a store can be ordered.
     SlotOffered = "slot.offered.v1" on "inventory.supply" at |e| Place::of(e.store) => {

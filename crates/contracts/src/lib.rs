@@ -15,7 +15,9 @@ pub mod payments;
 mod words;
 
 pub use envelope::{Envelope, Event, Place};
-pub use words::{Address, CartId, OrderId, PersonId, Point, ProductId, Quantity, Sku, Slot, SlotKey, StoreId, WordError};
+pub use words::{
+    Address, CartId, OrderId, PersonId, Point, ProductId, Quantity, RefundId, Sku, Slot, SlotKey, StoreId, WordError,
+};
 
 /// Type and version of every event and command that exists, for the tests that enumerate them.
 #[must_use]
@@ -32,6 +34,16 @@ pub struct EventInfo {
     pub topic: &'static str,
     /// Loads a stored example and gives it back as it would be sent today.
     pub reload: fn(&str) -> Result<String, serde_json::Error>,
+}
+
+/// What an event of before there were several attempts counts as.
+pub(crate) fn first() -> i64 {
+    1
+}
+
+/// Whether it need not be said.
+pub(crate) fn is_first(attempt: &i64) -> bool {
+    *attempt == 1
 }
 
 /// Declares events: a struct each, its kind, its topic, and where it goes; and the module's list `EVENTS`.

@@ -4,7 +4,7 @@
 use kernel::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, CartId, OrderId, PersonId, Place, Quantity, Sku, Slot, StoreId, events};
+use crate::{Address, CartId, OrderId, PersonId, Place, Quantity, RefundId, Sku, Slot, StoreId, events};
 
 /// One line of an order as it was sold.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,6 +33,19 @@ pub struct Contact {
     /// For the courier; may be empty.
     #[serde(default)]
     pub phone: String,
+}
+
+/// A line of which fewer units could be picked than were ordered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShortLine {
+    /// What.
+    pub sku: Sku,
+    /// Its name when it was sold.
+    pub name: String,
+    /// How many were ordered.
+    pub ordered: i64,
+    /// How many there are; 0 if the line is gone.
+    pub picked: i64,
 }
 
 events! { "orders.orders";
@@ -96,6 +109,54 @@ events! { "orders.orders";
         order: OrderId,
         /// The provider's reason.
         detail: String,
+    }
+    /// The shopper offers another means of payment; the hold still lives.
+    OrderPaymentAgain = "order.payment-again.v1" at |e| Place::of(e.order) => {
+        /// The order.
+        order: OrderId,
+        /// The how-manieth means of payment this is: 2 for the first that follows a refused one.
+        attempt: i64,
+        /// What is to be authorised.
+        amount: Money,
+        /// The provider's token for it.
+        payment_token: String,
+        /// The hold's expiry less a minute.
+        pay_by: Timestamp,
+    }
+    /// Fewer units were picked than were ordered: it costs less now.
+    OrderShortPicked = "order.short-picked.v1" at |e| Place::of(e.order) => {
+        /// The order.
+        order: OrderId,
+        /// The lines that are short of what was ordered.
+        short: Vec<ShortLine>,
+        /// What it costs now.
+        total: Money,
+    }
+    /// It is to end, but the goods may be with a courier: they are brought back first. Delivery answers that the delivery is
+    /// withdrawn, or that it was handed over before.
+    OrderRecalled = "order.recalled.v1" at |e| Place::of(e.order) => {
+        /// The order.
+        order: OrderId,
+        /// Why, as `payment-expired`.
+        reason: String,
+    }
+    /// Its delivery failed and is to be tried once more.
+    OrderDeliveryAgain = "order.delivery-again.v1" at |e| Place::of(e.order) => {
+        /// The order.
+        order: OrderId,
+        /// The how-manieth try this is: 2 for the first that follows a failed one.
+        attempt: i64,
+    }
+    /// So much is to be given back of what was captured.
+    OrderRefundRequested = "order.refund-requested.v1" at |e| Place::of(e.order) => {
+        /// The order.
+        order: OrderId,
+        /// The refund; the same one is paid once.
+        refund: RefundId,
+        /// How much.
+        amount: Money,
+        /// Why, in the words of whoever asked for it.
+        reason: String,
     }
     /// It is to end: whoever holds something for it gives it back.
     OrderCancelling = "order.cancelling.v1" at |e| Place::of(e.order) => {

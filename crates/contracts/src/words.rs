@@ -18,6 +18,8 @@ typed_id! {
     ProductId;
     /// A customer, a courier or one of the staff.
     PersonId;
+    /// A refund of an order; its bucket is the order's.
+    RefundId;
 }
 
 /// A text is not of the form that its type wants; the message says which form.

@@ -201,7 +201,7 @@ pub(crate) fn pick_up(work: &mut Work<'_>, order: OrderId, person: PersonId) -> 
     let (mut delivery, mut courier) = load_both(work, order, person)?;
     let at = work.now();
     assignment::pick_up(&mut delivery, &mut courier, at).map_err(fault_of)?;
-    work.emit(&DeliveryPickedUp { order, at })?;
+    work.emit(&DeliveryPickedUp { attempt: 1, order, at })?;
     save_both(work, delivery, courier);
     Ok(stored(200, order))
 }
@@ -211,7 +211,7 @@ pub(crate) fn reach_dropoff(work: &mut Work<'_>, order: OrderId, person: PersonI
     let (mut delivery, mut courier) = load_both(work, order, person)?;
     let at = work.now();
     assignment::reach_dropoff(&mut delivery, &mut courier, at).map_err(fault_of)?;
-    work.emit(&DeliveryArrived { order, at })?;
+    work.emit(&DeliveryArrived { attempt: 1, order, at })?;
     save_both(work, delivery, courier);
     Ok(stored(200, order))
 }
@@ -222,7 +222,7 @@ pub(crate) fn deliver(work: &mut Work<'_>, order: OrderId, person: PersonId, pin
     let at = work.now();
     let said = assignment::hand_over(&mut delivery, &mut courier, pin, at, rules).map_err(fault_of)?;
     if said == HandOver::Done {
-        work.emit(&DeliveryDelivered { order, proof: Proof::Pin, at })?;
+        work.emit(&DeliveryDelivered { attempt: 1, order, proof: Proof::Pin, at })?;
     }
     save_both(work, delivery, courier);
     Ok(stored(if said == HandOver::Done { 200 } else { WRONG_PIN_STATUS }, order))

@@ -141,8 +141,8 @@ fn apply(work: &mut Work<'_>, order: OrderId, effect: Effect) -> Result<(), Stop
             Ok(())
         }
         Effect::Book(operation, attempt, amount) => book(work, order, operation, attempt, amount),
-        Effect::Say(Said::Authorised(amount)) => work.emit(&PaymentAuthorised { order, amount }),
-        Effect::Say(Said::Declined(reason)) => work.emit(&PaymentDeclined { order, reason }),
+        Effect::Say(Said::Authorised(amount)) => work.emit(&PaymentAuthorised { order, amount, attempt: 1 }),
+        Effect::Say(Said::Declined(reason)) => work.emit(&PaymentDeclined { order, reason, attempt: 1 }),
         Effect::Say(Said::Captured(amount)) => work.emit(&PaymentCaptured { order, amount }),
         Effect::Say(Said::Voided) => work.emit(&PaymentVoided { order }),
     }

@@ -75,7 +75,7 @@ impl Shop {
         self.orders_say(placed(order, customer)).await;
         self.orders_say(confirmed(order)).await;
         self.delivery_says(assigned(order)).await;
-        self.delivery_says(DeliveryPickedUp { order, at: some_time() }).await;
+        self.delivery_says(DeliveryPickedUp { attempt: 1, order, at: some_time() }).await;
         self.orders_say(OrderDelivered { order, amount: total() }).await;
     }
 

@@ -57,7 +57,7 @@ async fn news_that_come_first_wait_for_their_order(ground: Ground) {
     let mailer = Obedient::sending();
     let shop = ground.open(quick(), mailer.clone()).await;
     shop.delivery_says(assigned(order(10))).await;
-    shop.delivery_says(DeliveryPickedUp { order: order(10), at: some_time() }).await;
+    shop.delivery_says(DeliveryPickedUp { attempt: 1, order: order(10), at: some_time() }).await;
     shop.delivery_says(assigned(order(10))).await;
     shop.until_contact(order(10)).await;
     assert_eq!(shop.messages(order(10)).await.len(), 0);

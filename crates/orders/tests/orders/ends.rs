@@ -70,7 +70,7 @@ async fn a_declined_payment_is_given_up(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     shop.reserve(order).await;
-    shop.hear(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
+    shop.hear(PaymentDeclined { attempt: 1, order, reason: "card-declined".to_owned() }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!(view["state"], "payment_failed");
     assert_eq!(view["payment"], json!({ "state": "declined", "reason": "card-declined" }));
@@ -136,7 +136,7 @@ async fn a_hold_that_ran_out_ends_the_order(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (cart, order) = shop.placed(&[("MILK", 3)]).await;
     shop.reserve(order).await;
-    shop.hear(PaymentDeclined { order, reason: "card-declined".to_owned() }).await;
+    shop.hear(PaymentDeclined { attempt: 1, order, reason: "card-declined".to_owned() }).await;
     shop.hear(HoldExpired { order, store: shop.store.id }).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelling", "hold-expired"));
     voided(&shop, order).await;

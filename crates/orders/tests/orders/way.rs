@@ -29,7 +29,7 @@ impl Shop {
     }
 
     pub(crate) async fn authorise(&self, order: OrderId) {
-        self.hear(PaymentAuthorised { order, amount: self.money(1772) }).await;
+        self.hear(PaymentAuthorised { attempt: 1, order, amount: self.money(1772) }).await;
     }
 
     pub(crate) async fn commit(&self, order: OrderId) {
@@ -86,10 +86,10 @@ async fn an_order_goes_from_the_basket_to_the_door(engine: Engine) {
     shop.hear(DeliveryAssigned { order, courier: PersonId(some_id(50)), courier_name: "Amara".to_owned() }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!((&view["delivery"]["pin"], &view["delivery"]["courier"]), (&json!("4071"), &json!("Amara")));
-    shop.hear(DeliveryPickedUp { order, at: shop.now() }).await;
+    shop.hear(DeliveryPickedUp { attempt: 1, order, at: shop.now() }).await;
     assert_eq!(state().await, "out_for_delivery");
-    shop.hear(DeliveryArrived { order, at: shop.now() }).await;
-    shop.hear(DeliveryDelivered { order, proof: Proof::Pin, at: shop.now() }).await;
+    shop.hear(DeliveryArrived { attempt: 1, order, at: shop.now() }).await;
+    shop.hear(DeliveryDelivered { attempt: 1, order, proof: Proof::Pin, at: shop.now() }).await;
     assert_eq!(state().await, "delivered");
     assert_eq!(shop.said_once::<OrderDelivered>(order).await.amount, total);
     shop.hear(HoldConsumed { order, store }).await;
@@ -168,8 +168,8 @@ async fn what_was_said_while_it_was_down_is_heard(engine: Engine) {
     shop.orders.shut_down().await;
     let at = shop.now();
     shop.is_said(DeliveryCreated { order, pin: "4071".to_owned() }, trace()).await;
-    shop.is_said(DeliveryPickedUp { order, at }, trace()).await;
-    shop.is_said(DeliveryDelivered { order, proof: Proof::Pin, at }, trace()).await;
+    shop.is_said(DeliveryPickedUp { attempt: 1, order, at }, trace()).await;
+    shop.is_said(DeliveryDelivered { attempt: 1, order, proof: Proof::Pin, at }, trace()).await;
     // Nobody would have said these yet; but which log is read first is left open.
     shop.is_said(HoldConsumed { order, store: shop.store.id }, trace()).await;
     shop.is_said(PaymentCaptured { order, amount: shop.money(1772) }, trace()).await;
@@ -190,7 +190,7 @@ async fn what_was_said_in_time_is_heard_before_a_timer_fires(engine: Engine) {
     let store = shop.store.id;
     shop.is_said(HoldReserved { order, store, expires_at: shop.now().plus_ms(600_000) }, trace()).await;
     shop.is_said(HoldCommitted { order, store }, trace()).await;
-    shop.is_said(PaymentAuthorised { order, amount: shop.money(1772) }, trace()).await;
+    shop.is_said(PaymentAuthorised { attempt: 1, order, amount: shop.money(1772) }, trace()).await;
     shop.until("the timer is due", async || shop.now() > due_at).await;
     let shop = shop.restart().await;
     shop.heard().await;
