@@ -13,6 +13,7 @@ use crate::traffic::Traffic;
 const FAULTS_PERCENT: u64 = 20;
 
 /// Where a shop keeps its rows.
+#[derive(Debug)]
 pub(crate) enum Base {
     /// One process with the embedded database.
     Sqlite,
@@ -44,19 +45,33 @@ pub(crate) struct Shop {
 impl Shop {
     /// Opens a shop of its own. `environment` goes to each of its processes at every start.
     pub(crate) async fn open(base: &Base, seed: u64, environment: &[(&str, &str)]) -> Self {
-        let shop = Self::make(base, seed, environment, &[]).await;
+        let shop = Self::make(base, seed, environment, &[], &[]).await;
         assert!(shop.servers.iter().all(|server| server.open), "each process opens");
+        shop
+    }
+
+    /// Opens a shop whose making and first life are written down by shop and provider, as the two tell.
+    pub(crate) async fn recorded(base: &Base, environment: &[(&str, &str)], shop: (&str, &str), provider: (&str, &str)) -> Self {
+        let shop = Self::make(base, 1, environment, &[shop], &[provider]).await;
+        assert!(shop.servers[0].open, "it opens");
         shop
     }
 
     /// Makes a shop with `crash` in the environment of what makes it; says whether anything died of it.
     pub(crate) async fn try_open(base: &Base, crash: (&str, &str)) -> (Self, bool) {
-        let mut shop = Self::make(base, 1, &[], &[crash]).await;
+        let shop = Self::make(base, 1, &[], &[crash], &[]).await;
         let died = shop.migration_died || !shop.servers[0].open || shop.servers[0].ends_within(1);
         (shop, died)
     }
 
-    async fn make(base: &Base, seed: u64, environment: &[(&str, &str)], once: &[(&str, &str)]) -> Self {
+    /// `once` goes to the first start alone, and to that of the provider goes `provider_once`.
+    async fn make(
+        base: &Base,
+        seed: u64,
+        environment: &[(&str, &str)],
+        once: &[(&str, &str)],
+        provider_once: &[(&str, &str)],
+    ) -> Self {
         let directory = || tempfile::tempdir().expect("a directory");
         let (books, data) = (directory(), directory());
         let (mut postgres, mut proxy, mut migration_died) = (None, None, false);
@@ -68,7 +83,7 @@ impl Shop {
             postgres = Some(server);
         }
         let address = free_address();
-        let provider = Provider::start(books.path(), &format!("http://{address}"), FAULTS_PERCENT, seed);
+        let provider = Provider::start(books.path(), &format!("http://{address}"), (FAULTS_PERCENT, seed), provider_once);
         let usual: Vec<(String, String)> = provider.settings().into_iter().chain(owned(environment)).collect();
         let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
         let arguments: Vec<&str> = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]).collect();
@@ -94,6 +109,14 @@ impl Shop {
         let usual = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let environment: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
         self.servers[number].restart_with(&environment)
+    }
+
+    /// Starts the provider so that it dies of `crash`, waits for that, and starts it again; says whether it died.
+    pub(crate) fn crash_provider(&mut self, crash: (&str, &str), within_s: u64) -> bool {
+        self.provider.restart(&[crash]);
+        let died = self.provider.ends_within(within_s);
+        self.provider.restart(&[]);
+        died
     }
 
     /// Waits until each lease is held, or held again, by a process that is not frozen: one that was renewed by now lives longer
