@@ -52,6 +52,10 @@ impl Server {
         Self { child, open, alive, address, data: data.to_owned(), arguments }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -157,10 +161,19 @@ impl Drop for Server {
 
 /// One request to whoever listens at `address`; `None` if nobody does or they go away meanwhile.
 pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    request_of(address, "application/json", method, path, headers, body)
+}
+
+/// Sends a filled-in form, as a browser does.
+pub(crate) fn send_form(address: &str, path: &str, form: &str) -> Option<(u16, Value)> {
+    request_of(address, "application/x-www-form-urlencoded", "POST", path, "", form)
+}
+
+fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body.as_bytes()).ok()?;
