@@ -7,7 +7,7 @@ use contracts::orders::Contact;
 use contracts::{Address, Event, Point, Slot, SlotKey};
 use engine::{Handle, Lane, Running};
 use futures_util::future::{join, join_all};
-use kernel::{Runtime, TraceContext};
+use kernel::TraceContext;
 use testkit::{Engine, Stage, TestRuntime, migrated};
 
 use super::*;
