@@ -166,14 +166,14 @@ impl Pair {
 
     fn end(&mut self, waiting: Waiting, turn: &Turn) -> Moved {
         match waiting {
-            Waiting::ForAnswer => self.give_back(Outcome::TimedOut, turn),
-            Waiting::ForPickup => self.lose_courier(Move::Withdraw, Outcome::TimedOut, SILENT, "", turn),
-            Waiting::ForDropoff => self.fail(FailureReason::CourierSilent, "", turn),
-            Waiting::ForCourier => {
+            Waiting::Answer => self.give_back(Outcome::TimedOut, turn),
+            Waiting::Pickup => self.lose_courier(Move::Withdraw, Outcome::TimedOut, SILENT, "", turn),
+            Waiting::Dropoff => self.fail(FailureReason::CourierSilent, "", turn),
+            Waiting::Courier => {
                 self.delivery.find_nobody(turn);
                 Ok(vec![Said::Failed(FailureReason::NoCourier, String::new())])
             }
-            Waiting::ForReturn => self.change(turn, |delivery| {
+            Waiting::Return => self.change(turn, |delivery| {
                 delivery.be_overdue(turn);
                 Ok(Vec::new())
             }),
@@ -467,9 +467,9 @@ mod tests {
         #[test]
         fn what_is_said_twice_changes_nothing(steps in prop::collection::vec(step(), 0..150)) {
             walk(steps, |world, _, step| {
-                // Guesses are counted and identity's word is taken each time; every other step is done once, except that what
-                // is over is said to be over as often as it is asked.
-                if !matches!(step, Step::Deliver(_, _, false) | Step::Changed(..) | Step::Wait(_)) {
+                // Guesses are counted, identity's word is taken and time passes each time; every other step is done once. What
+                // is over is said to be over as often as that is asked.
+                if !matches!(step, Step::Deliver(_, _, false) | Step::Changed(..) | Step::Wait(_) | Step::TimeOut(_)) {
                     let once = world.clone();
                     world.apply(step);
                     prop_assert_eq!(&world.deliveries, &once.deliveries);
@@ -510,7 +510,7 @@ mod tests {
                     let Some((waiting, until)) = last.deliveries[d].waits() else { break };
                     last.ms = last.ms.max(until.since_ms(at(0)));
                     last.apply(Step::TimeOut(d));
-                    if waiting == Waiting::ForReturn {
+                    if waiting == Waiting::Return {
                         prop_assert!(last.deliveries[d].overdue > 0);
                         break;
                     }

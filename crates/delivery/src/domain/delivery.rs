@@ -73,24 +73,24 @@ pub(crate) struct PinRules {
 /// For what a delivery waits with a clock running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Waiting {
-    ForAnswer,
-    ForCourier,
-    ForPickup,
-    ForDropoff,
-    ForReturn,
+    Answer,
+    Courier,
+    Pickup,
+    Dropoff,
+    Return,
 }
 
 impl Waiting {
-    pub(crate) const ALL: [Self; 5] = [Self::ForAnswer, Self::ForCourier, Self::ForPickup, Self::ForDropoff, Self::ForReturn];
+    pub(crate) const ALL: [Self; 5] = [Self::Answer, Self::Courier, Self::Pickup, Self::Dropoff, Self::Return];
 
     /// The timer that ends it; its subject is the order.
     pub(crate) fn timer(self) -> &'static str {
         match self {
-            Self::ForAnswer => "offer-timeout",
-            Self::ForCourier => "no-courier",
-            Self::ForPickup => "pickup-timeout",
-            Self::ForDropoff => "dropoff-timeout",
-            Self::ForReturn => "return-overdue",
+            Self::Answer => "offer-timeout",
+            Self::Courier => "no-courier",
+            Self::Pickup => "pickup-timeout",
+            Self::Dropoff => "dropoff-timeout",
+            Self::Return => "return-overdue",
         }
     }
 }
@@ -257,11 +257,11 @@ impl Delivery {
     /// For what it waits, and until when.
     pub(crate) fn waits(&self) -> Option<(Waiting, Timestamp)> {
         let waiting = match self.state {
-            State::Offered => return self.offers.open().map(|offer| (Waiting::ForAnswer, offer.until)),
-            State::Unassigned => Waiting::ForCourier,
-            State::Returning => Waiting::ForReturn,
-            state if state.is_before_pickup() => Waiting::ForPickup,
-            state if state.is_on_the_way() => Waiting::ForDropoff,
+            State::Offered => return self.offers.open().map(|offer| (Waiting::Answer, offer.until)),
+            State::Unassigned => Waiting::Courier,
+            State::Returning => Waiting::Return,
+            state if state.is_before_pickup() => Waiting::Pickup,
+            state if state.is_on_the_way() => Waiting::Dropoff,
             _ => return None,
         };
         self.due_at.map(|until| (waiting, until))
@@ -721,27 +721,27 @@ pub(crate) mod tests {
     fn every_waiting_state_has_its_clock() {
         let clock = |delivery: &Delivery| delivery.waits().map(|(waiting, until)| (waiting, until.since_ms(at(0))));
         assert_eq!(clock(&delivery(7)), None);
-        assert_eq!(clock(&offered(1)), Some((Waiting::ForAnswer, 30_002)));
+        assert_eq!(clock(&offered(1)), Some((Waiting::Answer, 30_002)));
         let mut waiting = offered(1);
         waiting.give_back(Outcome::TimedOut, &turn(By::DELIVERY, 30_002)).unwrap();
-        assert_eq!(clock(&waiting), Some((Waiting::ForCourier, SLOT_ENDS_MS + 400_000)));
+        assert_eq!(clock(&waiting), Some((Waiting::Courier, SLOT_ENDS_MS + 400_000)));
         assert_eq!(offer_to(&mut waiting, 2, SLOT_ENDS_MS + 400_000), Err(illegal(State::Unassigned, &[])), "too late");
-        assert_eq!(clock(&to_pickup()), Some((Waiting::ForPickup, 100_003)));
-        assert_eq!(clock(&to_dropoff()), Some((Waiting::ForDropoff, 200_005)));
-        assert_eq!(clock(&at_dropoff()), Some((Waiting::ForDropoff, 200_006)));
+        assert_eq!(clock(&to_pickup()), Some((Waiting::Pickup, 100_003)));
+        assert_eq!(clock(&to_dropoff()), Some((Waiting::Dropoff, 200_005)));
+        assert_eq!(clock(&at_dropoff()), Some((Waiting::Dropoff, 200_006)));
         let mut returning = failed();
         assert_eq!(clock(&returning), None, "orders decides");
         returning.turn_back(&rider(1, 8)).unwrap();
-        assert_eq!(clock(&returning), Some((Waiting::ForReturn, 300_008)));
+        assert_eq!(clock(&returning), Some((Waiting::Return, 300_008)));
         returning.be_overdue(&turn(By::DELIVERY, 300_008));
-        assert_eq!((clock(&returning), returning.overdue), (Some((Waiting::ForReturn, 600_008)), 1));
+        assert_eq!((clock(&returning), returning.overdue), (Some((Waiting::Return, 600_008)), 1));
         returning.take_in(&staff(700_000)).unwrap();
         assert_eq!(clock(&returning), None);
         // Whoever is late for the slot still has a while to find a courier.
         let mut late = to_pickup();
         let dropped = rider(1, SLOT_ENDS_MS + 900_000);
         late.lose_courier(Move::Drop, Outcome::Dropped, Why::NONE, &dropped).unwrap();
-        assert_eq!(clock(&late), Some((Waiting::ForCourier, SLOT_ENDS_MS + 1_300_000)));
+        assert_eq!(clock(&late), Some((Waiting::Courier, SLOT_ENDS_MS + 1_300_000)));
     }
 
     #[test]

@@ -41,6 +41,16 @@ const PLAIN_MOVES: [(&str, PlainMove); 7] = [
 /// How many digits a PIN has.
 const PIN_DIGITS: usize = 4;
 
+/// What a courier may say of a failure; of the others they are not there to speak.
+const FAILURES: [FailureReason; 6] = [
+    FailureReason::NobodyHome,
+    FailureReason::Refused,
+    FailureReason::WrongAddress,
+    FailureReason::NoAccess,
+    FailureReason::Damaged,
+    FailureReason::CourierDroppedOut,
+];
+
 pub(super) fn routes() -> Routes<App> {
     let routes = Routes::new(SERVICE)
         .put(path_of(SHIFT), Access::courier(), shift)
@@ -210,16 +220,6 @@ async fn fail(
     let (reason, note) = body.value.checked(&FAILURES)?;
     make_move(&app, (order, FAIL), caller, &key, body.fingerprint, move |pair, turn| pair.fail(reason, &note, turn)).await
 }
-
-/// What a courier may say of a failure; of the others they are not there to speak.
-const FAILURES: [FailureReason; 6] = [
-    FailureReason::NobodyHome,
-    FailureReason::Refused,
-    FailureReason::WrongAddress,
-    FailureReason::NoAccess,
-    FailureReason::Damaged,
-    FailureReason::CourierDroppedOut,
-];
 
 async fn make_move(
     app: &App,

@@ -27,6 +27,17 @@ const WITHDRAW: &str = "POST /v1/deliveries/{order}/withdraw";
 const FAIL: &str = "POST /v1/deliveries/{order}/fail";
 const RETURNED: &str = "POST /v1/deliveries/{order}/returned";
 
+/// What staff may say of a failure: anything that happens on the way.
+const FAILURES: [FailureReason; 7] = [
+    FailureReason::NobodyHome,
+    FailureReason::Refused,
+    FailureReason::WrongAddress,
+    FailureReason::NoAccess,
+    FailureReason::Damaged,
+    FailureReason::CourierDroppedOut,
+    FailureReason::CourierSilent,
+];
+
 pub(super) fn routes() -> Routes<App> {
     let dispatch = Access::any_of([Who::Role(Role::Dispatcher), Who::Role(Role::Manager)]);
     Routes::new(SERVICE)
@@ -176,17 +187,6 @@ async fn fail(
     let (reason, note) = body.value.checked(&FAILURES)?;
     make_move(&app, (order, FAIL), caller, &key, body.fingerprint, move |pair, turn| pair.fail(reason, &note, turn)).await
 }
-
-/// What staff may say of a failure: anything that happens on the way.
-const FAILURES: [FailureReason; 7] = [
-    FailureReason::NobodyHome,
-    FailureReason::Refused,
-    FailureReason::WrongAddress,
-    FailureReason::NoAccess,
-    FailureReason::Damaged,
-    FailureReason::CourierDroppedOut,
-    FailureReason::CourierSilent,
-];
 
 async fn returned(
     State(app): State<App>,

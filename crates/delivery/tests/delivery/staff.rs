@@ -124,7 +124,7 @@ async fn what_is_wrong_is_refused_with_its_reason(engine: Engine) {
         (post(&own("fail")).json(&json!({ "reason": "no-courier" })), &courier, 422, "invalid-field", "/reason"),
         (post(&own("fail")).json(&json!({ "reason": "courier-silent" })), &courier, 422, "invalid-field", "/reason"),
         (post(&own("fail")).json(&json!({ "reason": "refused", "note": long })), &courier, 422, "invalid-field", "/note"),
-        (post(&own("return")), &admin, 403, "forbidden", ""),
+        (post(&own("return")), &admin, 404, "not-found", ""),
         (post(&own("returned")), &courier, 404, "not-found", ""),
         (post(&step("withdraw")).json(&json!({ "reason": "x" })), &courier, 403, "forbidden", ""),
         (post(&step("withdraw")).json(&json!({ "reason": long })), &admin, 422, "invalid-field", "/reason"),
