@@ -5,6 +5,8 @@
 
 mod crowds;
 mod holds;
+mod picks;
 mod routes;
 mod shop;
 mod slots;
+mod withdrawn;
