@@ -6,7 +6,9 @@
 mod crowds;
 mod holds;
 mod picks;
+mod races;
 mod routes;
 mod shop;
 mod slots;
+mod walks;
 mod withdrawn;
