@@ -72,7 +72,7 @@ impl Config {
             spans.map(|(name, _, min, max)| format!("sandbox.{name} must be from {min} to {max}")).collect();
         let plain = self.public_url.bytes().all(|byte| byte.is_ascii_graphic());
         let address = self.public_url.starts_with("http://") || self.public_url.starts_with("https://");
-        if !self.public_url.is_empty() && !(plain && address && !self.public_url.ends_with('/')) {
+        if !(self.public_url.is_empty() || plain && address && !self.public_url.ends_with('/')) {
             wrong.push("sandbox.public_url must begin with http:// or https://, have no / at its end, or be empty".to_owned());
         }
         wrong
