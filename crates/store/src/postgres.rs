@@ -13,6 +13,7 @@ mod schema;
 use std::fmt;
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
+use kernel::fail_point;
 use postgres_types::ToSql;
 use tokio_postgres::Statement;
 
@@ -86,7 +87,7 @@ impl Postgres {
         let columns = plan::keys(table, &keys)?;
         let client = self.client().await?;
         let rows = load(&client, table, &columns).await;
-        settle(client, rows)?.iter().map(cell::decode).collect()
+        settle_as(client, rows, Failure::before_batch)?.iter().map(cell::decode).collect()
     }
 
     /// The batch runs in a task of its own: whoever drops this future must not leave half a pipeline behind.
@@ -104,11 +105,13 @@ impl Postgres {
             Ok(prepared) => prepared,
             Err(failure) => return Err(failure.before_batch()),
         };
+        fail_point("store.postgres-before-batch");
         let flight = pipeline::fly(&client, batch, &groups, &prepared);
         let flight = match self.backends.pid(&client) {
             Some(pid) => blocker::supervised(&self.overseer, pid, flight).await,
             None => flight.await,
         };
+        fail_point("store.postgres-landed");
         if flight.leaves_connection() {
             client.keep();
         }
@@ -165,11 +168,16 @@ fn answer_fits(read: &Read, columns: &[tokio_postgres::Column]) -> Result<(), Er
 
 /// Gives the connection back, or closes it if it cannot be trusted.
 fn settle<T>(client: Object, done: Result<T, Failure>) -> Result<T, Error> {
+    settle_as(client, done, Failure::of_read)
+}
+
+/// The same; `meaning` says what a failure is to whoever asked.
+fn settle_as<T>(client: Object, done: Result<T, Failure>, meaning: fn(Failure) -> Error) -> Result<T, Error> {
     done.map_err(|failure| {
         if !failure.leaves_connection() {
             drop(Object::take(client));
         }
-        failure.of_read()
+        meaning(failure)
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use xtask::{ci, loc, postgres};
+use xtask::{ci, fail_points, loc, postgres};
 
 const HELP: &str = "\
 The chores of this repository.
@@ -20,6 +20,7 @@ Commands:
                          or the end of input.
   postgres -- COMMAND…   Run COMMAND beside a private PostgreSQL and pass its exit code on.
   ci                     Run all that CI checks: formatting, lints, documentation, dependencies, tests.
+  fail-points            List the fail points of all crates, one a line.
   loc                    Count the lines of code of every crate, without tests, comments, blanks.
   help                   Print this.
 
@@ -42,6 +43,7 @@ enum Request {
     Postgres(Vec<OsString>),
     Keep(PathBuf),
     Ci,
+    FailPoints,
     Loc,
 }
 
@@ -69,6 +71,7 @@ fn run(request: Request) -> Result<u8> {
         Request::Postgres(command) => return postgres::serve(&command),
         Request::Keep(programs) => postgres::keep(&programs)?,
         Request::Ci => return ci::run(),
+        Request::FailPoints => fail_points::all()?.iter().for_each(|point| println!("{}", point.name)),
         Request::Loc => print!("{}", loc::report()?),
     }
     Ok(0)
@@ -86,6 +89,7 @@ fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
         Some("test") => Ok(Request::Test(trailing("test", args)?)),
         Some("postgres") => Ok(Request::Postgres(trailing("postgres", args)?)),
         Some("ci") => alone("ci", &args, Request::Ci),
+        Some("fail-points") => alone("fail-points", &args, Request::FailPoints),
         Some("loc") => alone("loc", &args, Request::Loc),
         Some(postgres::KEEPER) if args.len() == 1 => Ok(Request::Keep(args.remove(0).into())),
         Some("help") => alone("help", &args, Request::Help),
@@ -132,6 +136,7 @@ mod tests {
         assert_eq!(read("test -- -p store -- --nocapture"), Ok(Request::Test(words("-p store -- --nocapture"))));
         assert_eq!(read("postgres -- psql -h x"), Ok(Request::Postgres(words("psql -h x"))));
         assert_eq!(read("ci"), Ok(Request::Ci));
+        assert_eq!(read("fail-points"), Ok(Request::FailPoints));
         assert_eq!(read("loc"), Ok(Request::Loc));
         for line in ["help", "--help", "-h", "test --help", "ci -h"] {
             assert_eq!(read(line), Ok(Request::Help), "{line}");
