@@ -178,7 +178,9 @@ impl Desk {
     async fn settle(&self, client: &Client, key: IdempotencyKey, demand: Demand) -> Result<Answer, Fault> {
         let config = self.config.clone();
         let decide = move |work: &mut Work<'_>| service::demand(work, key.as_str(), &demand, &config);
-        match self.handle.decide(Lane::Money, &client.trace, decide).await? {
+        let told = self.handle.decide(Lane::Money, &client.trace, decide).await?;
+        kernel::fail_point("sandbox.demand-settled");
+        match told {
             Told::Outcome(outcome) => Ok(Answer::ok(self.outcome(outcome))),
             Told::Silence => self.silence().await,
         }

@@ -82,6 +82,7 @@ impl Sender {
         let tries = due.into_iter().map(|webhook| self.try_once(handle.runtime(), webhook, &secret, &faults));
         let tries: Vec<BoxFuture<'_, (String, Sent)>> = tries.collect();
         let tries: Vec<(String, Sent)> = stream::iter(tries).buffer_unordered(AT_ONCE_MAX).collect().await;
+        kernel::fail_point("sandbox.webhooks-sent");
         let (trace, config) = (TraceContext::start(&mut handle.runtime().draw()), self.config.clone());
         let keep = move |work: &mut Work<'_>| record(work, &tries, &config);
         let given_up = handle.decide(Lane::Rest, &trace, keep).await?;
