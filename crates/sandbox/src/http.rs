@@ -23,8 +23,8 @@ use crate::store::{BOOKS, DOUBLES, INTENTS_CHANGED, StoredDemand, books, loaded}
 /// The header in which clients show the provider's key, in lower case.
 pub const KEY_HEADER: &str = "sandbox-key";
 
-/// How long what a client calls its payment may be.
-const REFERENCE_CHARS_MAX: usize = 128;
+/// How long a name may be: what a client calls its payment or its demand, and what an intent is called here.
+const NAME_CHARS_MAX: usize = 128;
 /// How long a token may be.
 const TOKEN_CHARS_MAX: usize = 64;
 /// The largest amount.
@@ -79,6 +79,20 @@ impl Extract<Desk> for Client {
             return Err(Fault::new(FaultKind::Unauthenticated, "key-invalid", detail));
         }
         Ok(Self { trace: incoming.caller.trace.clone() })
+    }
+}
+
+/// The name of an intent or of a demand as a path holds it; what cannot be one is not looked for.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let sound = text.len() <= NAME_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if sound { Ok(Self(text)) } else { Err("no name has such characters, or so many") }
     }
 }
 
@@ -195,7 +209,7 @@ async fn authorise(
     Body { value, .. }: Body<NewIntent>,
 ) -> Result<Answer, Fault> {
     let NewIntent { reference, amount, token, pay_by } = value;
-    check_text("/reference", &reference, REFERENCE_CHARS_MAX)?;
+    check_text("/reference", &reference, NAME_CHARS_MAX)?;
     check_text("/token", &token, TOKEN_CHARS_MAX)?;
     check_amount(amount, 1)?;
     if token == TOKEN_SLOW {
@@ -209,7 +223,7 @@ async fn authorise(
 async fn capture(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     Body { value: Amount { amount }, .. }: Body<Amount>,
 ) -> Result<Answer, Fault> {
@@ -221,7 +235,7 @@ async fn capture(
 async fn void(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     _: Nothing,
 ) -> Result<Answer, Fault> {
@@ -232,7 +246,7 @@ async fn void(
 async fn refund(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     Body { value: Amount { amount }, .. }: Body<Amount>,
 ) -> Result<Answer, Fault> {
@@ -241,7 +255,7 @@ async fn refund(
 }
 
 /// What became of a demand.
-async fn show_demand(State(desk): State<Desk>, _: Client, Path(key): Path<String>) -> Result<Answer, Fault> {
+async fn show_demand(State(desk): State<Desk>, _: Client, Path(Name(key)): Path<Name>) -> Result<Answer, Fault> {
     let look = async {
         let found = desk.handle.find::<StoredDemand>(&(key,)).await?;
         let outcome = found.map(|(stored, _)| service::outcome_of(&stored)).transpose().map_err(|stop| match stop {
@@ -255,7 +269,7 @@ async fn show_demand(State(desk): State<Desk>, _: Client, Path(key): Path<String
 }
 
 /// One intent.
-async fn show_intent(State(desk): State<Desk>, _: Client, Path(intent): Path<String>) -> Result<Answer, Fault> {
+async fn show_intent(State(desk): State<Desk>, _: Client, Path(Name(intent)): Path<Name>) -> Result<Answer, Fault> {
     let look = async {
         let found = desk.handle.find::<Intent>(&intent).await?;
         let (intent, version) = found.ok_or_else(|| Fault::not_found("intent"))?;
@@ -318,7 +332,7 @@ async fn set_faults(State(desk): State<Desk>, _: Client, Body { value, .. }: Bod
 async fn expire(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     _: Nothing,
 ) -> Result<Answer, Fault> {
@@ -329,7 +343,7 @@ async fn expire(
 async fn dispute(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     _: Nothing,
 ) -> Result<Answer, Fault> {
@@ -340,7 +354,7 @@ async fn dispute(
 async fn close_dispute(
     State(desk): State<Desk>,
     client: Client,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     key: IdempotencyKey,
     Body { value: Decided { won }, .. }: Body<Decided>,
 ) -> Result<Answer, Fault> {

@@ -98,7 +98,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     };
     // What payments and the provider say to each other has a door of its own: it must not wait behind what others ask for.
     parts.inside.connect(open(provider.routes(settings).merge(doors.payments_routes(settings, &parts))));
-    let routes = doors.routes(settings, seal.clone(), &parts).merge(provider.routes(settings)).merge(admin::routes(running.clone()));
+    let routes =
+        doors.routes(settings, seal.clone(), &parts).merge(provider.routes(settings)).merge(admin::routes(running.clone()));
     #[cfg(test)]
     let list = routes.list();
     Ok(Shop {

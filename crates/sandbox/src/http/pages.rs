@@ -5,7 +5,7 @@ use engine::{Lane, Work};
 use kernel::{Fault, TraceContext};
 use web::{Answer, Caller, Path, RawBody, State, header};
 
-use super::Desk;
+use super::{Desk, Name};
 use crate::domain::intent::{Intent, IntentState};
 use crate::service;
 
@@ -13,7 +13,7 @@ use crate::service;
 const POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Shows what is asked of the shopper, or that nothing is.
-pub(super) async fn show(State(desk): State<Desk>, Path(intent): Path<String>) -> Result<Answer, Fault> {
+pub(super) async fn show(State(desk): State<Desk>, Path(Name(intent)): Path<Name>) -> Result<Answer, Fault> {
     let found = desk.handle.find::<Intent>(&intent).await?;
     let (intent, _) = found.ok_or_else(|| Fault::not_found("payment"))?;
     let page = Answer::bytes("text/html; charset=utf-8", page(&intent).into_bytes());
@@ -24,7 +24,7 @@ pub(super) async fn show(State(desk): State<Desk>, Path(intent): Path<String>) -
 pub(super) async fn answer(
     State(desk): State<Desk>,
     caller: Caller,
-    Path(intent): Path<String>,
+    Path(Name(intent)): Path<Name>,
     RawBody(body): RawBody,
 ) -> Result<Answer, Fault> {
     let agrees = match &body[..] {

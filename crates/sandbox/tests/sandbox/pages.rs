@@ -70,7 +70,12 @@ async fn what_is_no_answer_is_refused(bank: Bank) {
         assert_eq!(brief(&bank.says(&url, form).await), is(422, "invalid-field", "/answer"), "{form}");
     }
     assert_eq!(problem(&bank.says("/sandbox/actions/pi_nobody", "answer=approve").await).0, 404);
-    assert_eq!(problem(&bank.get("/sandbox/actions/pi_nobody").await).0, 404);
+    for nobody in ["pi_nobody", "%00", "%E2%98%83"] {
+        assert_eq!(problem(&bank.get(&format!("/sandbox/actions/{nobody}")).await).0, 404, "{nobody}");
+        for path in [format!("{INTENTS}/{nobody}"), format!("/sandbox/v1/demands/{nobody}")] {
+            assert_eq!(problem(&bank.look(&path).await).0, 404, "{path}");
+        }
+    }
     assert_eq!(bank.intent(&intent).await["state"], "requires-action");
     bank.close().await;
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::server::{Server, swiftcart};
+use crate::server::{Bank, Server, free_address, swiftcart};
 
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
@@ -98,6 +98,32 @@ fn killed(mut server: Server) {
     assert!(output.status.success(), "{}", said(&output));
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+}
+
+/// A shop whose money is moved by another process, which makes mistakes and is killed once on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_pays_through_a_provider_of_its_own_process() {
+    let (here, there) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let address = free_address();
+    let mut bank = Bank::start(there.path(), &address, &["--faults-percent", "10", "--faults-seed", "4"]);
+    let settings = std::fs::read_to_string(bank.settings()).expect("the settings of the shop");
+    let settings: toml::Table = settings.parse().expect("TOML");
+    let key = settings["payments"]["provider"]["key"].as_str().expect("a key").to_owned();
+    assert!(!bank.said.contains(&key) && bank.said.contains("provider.toml"), "{}", bank.said);
+
+    let config = bank.settings().display().to_string();
+    let server = Server::start_at(address, here.path(), &["--config", &config]);
+    replay_and_audit(&server, &[]);
+    let (status, books) = bank.books(&key);
+    assert!(status == 200 && books["captured"].as_i64() > Some(0), "{books:#}");
+    bank.kill_and_restart();
+    replay_and_audit(&server, &[]);
+    let (status, books) = bank.books(&key);
+    assert_eq!(status, 200, "the key stays the same");
+    for nothing in ["authorised_open", "captured_twice", "open_twice", "open_beside_captured"] {
+        assert_eq!(books[nothing], 0, "{nothing} in {books:#}");
+    }
+    assert_eq!(bank.books("another key").0, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

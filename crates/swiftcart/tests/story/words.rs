@@ -32,3 +32,20 @@ fn a_database_that_is_none_is_refused() {
     let said = refusal(&["serve", "--database", "mysql://localhost/shop", "--listen", "127.0.0.1:0"], &[]);
     assert!(said.contains("postgres://"), "{said}");
 }
+
+#[test]
+fn a_provider_is_started_with_what_it_can_use() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    for (wrong, word) in [
+        (["--webhook-url", "ftp://shop"], "http://127.0.0.1:4242"),
+        (["--faults-percent", "101"], "0..=100"),
+        (["--key", "short"], "16 to 256"),
+    ] {
+        let said = refusal(&["sandbox-provider", "--listen", "127.0.0.1:0", "--data", &directory, wrong[0], wrong[1]], &[]);
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    let help = swiftcart().args(["sandbox-provider", "--help"]).output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("swiftcart --config sandbox-data/provider.toml"), "{help}");
+}
