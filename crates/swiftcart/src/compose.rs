@@ -70,7 +70,7 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let services = tables::services(settings, &parts);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
-    let built_in = settings.payments.provider.url.is_empty();
+    let built_in = settings.payments.provider.built_in();
     let mut running = Vec::new();
     for service in services.into_iter().filter(|service| built_in || service.name != tables::SANDBOX) {
         running.push(Arc::new(engine::start(service, &shared).await?));
