@@ -11,6 +11,7 @@ mod data_dir;
 mod fail_points;
 mod logins;
 mod sample;
+mod sandbox_provider;
 mod settings;
 mod tables;
 

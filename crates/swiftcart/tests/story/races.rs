@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use serde_json::{Value, json};
 use testkit::Engine;
 
-use crate::server::{Server, migrate};
+use crate::harness::{Server, migrate};
 use crate::till::{Answer, Placed, Till, text};
 
 /// How often each race is run: now one side wins, now the other.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::Engine;
 
-use crate::server::{Server, migrate};
+use crate::harness::{Server, migrate};
 use crate::till::{Level, Placed, Till, text};
 
 /// How an order ends, and what that leaves behind.
