@@ -8,6 +8,7 @@ use contracts::Event;
 use kernel::{Fault, TraceContext};
 use log::{Admission, LogEvent, admit};
 
+use crate::breaker::Breaker;
 use crate::handle::Handle;
 use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop};
 use crate::lanes::Lane;
@@ -15,7 +16,7 @@ use crate::tables::{Cursor, Parked, StoppedKey};
 use crate::work::Work;
 
 /// What is done with one event, with the event inside.
-type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>;
+pub(crate) type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>;
 
 type Decode = Arc<dyn Fn(serde_json::Value) -> Result<Handling, serde_json::Error> + Send + Sync>;
 
@@ -33,7 +34,8 @@ pub enum Taken {
 pub struct Subscription {
     pub(crate) to: &'static str,
     pub(crate) topics: BTreeMap<&'static str, Taken>,
-    lane: Lane,
+    pub(crate) lane: Lane,
+    pub(crate) breaker: Arc<Breaker>,
     handlers: HashMap<&'static str, Decode>,
 }
 
@@ -41,7 +43,7 @@ impl Subscription {
     /// A subscription to the events of `service`.
     #[must_use]
     pub fn to(service: &'static str) -> Self {
-        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, handlers: HashMap::new() }
+        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, breaker: Arc::default(), handlers: HashMap::new() }
     }
 
     /// Its events are promises already given, as money and couriers: they take the lane of those.
@@ -139,22 +141,30 @@ impl Handle {
 
     fn event(&self, cursor: CursorName, subscription: &Subscription, event: LogEvent) -> (Input, Awaited<Applied>) {
         let bytes = event.payload.len();
-        let (trace, handling) = match subscription.handling(&event) {
+        let (trace, handling) = self.handling(subscription, &event);
+        let breaker = subscription.breaker.clone();
+        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken, &breaker);
+        self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
+    }
+
+    /// The request that `event` goes back to, and what is to be done with it, or why nothing can be.
+    pub(crate) fn handling(&self, subscription: &Subscription, event: &LogEvent) -> (TraceContext, Result<Handling, String>) {
+        match subscription.handling(event) {
             Ok((trace, handling)) => (trace, Ok(handling)),
             Err(error) => (TraceContext::start(&mut self.runtime.draw()), Err(error.to_string())),
-        };
-        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken);
-        self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
+        }
     }
 }
 
-/// Applies `event` if it is the next for its cursor. One that is `broken` is parked, and so are those of its key behind it.
+/// Applies `event` if it is the next for its cursor. One that is `broken` is parked, and so are those of its key behind it,
+/// unless too many are: then the cursor stays before it.
 fn apply(
     work: &mut Work<'_>,
     name: &CursorName,
     event: &LogEvent,
     handling: &Result<Handling, String>,
     broken: Option<&str>,
+    breaker: &Breaker,
 ) -> Result<Applied, Stop> {
     let key = (name.0.clone(), event.source.clone(), event.key.clone());
     work.want::<Cursor>(name);
@@ -177,8 +187,15 @@ fn apply(
         (Some(cause), _) => cause,
         (None, Err(cause)) => cause,
         (None, Ok(_)) if parked_before > 0 => "an earlier event of its key is parked",
-        (None, Ok(handling)) => return handling(work).map(|()| (admission, None)),
+        (None, Ok(handling)) => {
+            handling(work)?;
+            breaker.handled(event.seq);
+            return Ok((admission, None));
+        }
     };
+    if parked_before == 0 {
+        breaker.may_park(event.seq).map_err(Stop::Broken)?;
+    }
     park(work, key, event, cause, parked_before + 1).map(|parked| (admission, Some(parked)))
 }
 
