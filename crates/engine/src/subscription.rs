@@ -20,6 +20,13 @@ pub(crate) type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>
 
 type Decode = Arc<dyn Fn(serde_json::Value) -> Result<Handling, serde_json::Error> + Send + Sync>;
 
+/// How events of one type are read, and how they are taken.
+#[derive(Clone)]
+struct Handler {
+    taken: Taken,
+    decode: Decode,
+}
+
 /// How the events of a topic are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Taken {
@@ -36,7 +43,7 @@ pub struct Subscription {
     pub(crate) topics: BTreeMap<&'static str, Taken>,
     pub(crate) lane: Lane,
     pub(crate) breaker: Arc<Breaker>,
-    handlers: HashMap<&'static str, Decode>,
+    handlers: HashMap<&'static str, Handler>,
 }
 
 impl Subscription {
@@ -65,10 +72,28 @@ impl Subscription {
         self.on(Taken::Copy, handle)
     }
 
+    /// The service whose events these are.
+    #[must_use]
+    pub fn to_service(&self) -> &'static str {
+        self.to
+    }
+
     /// The topics and how each is taken.
     #[must_use]
     pub fn topics(&self) -> &BTreeMap<&'static str, Taken> {
         &self.topics
+    }
+
+    /// Whether events of type `kind` are heard, and taken as copies.
+    #[must_use]
+    pub fn copies(&self, kind: &str) -> bool {
+        self.handlers.get(kind).is_some_and(|handler| handler.taken == Taken::Copy)
+    }
+
+    /// Whether events of type `kind` are heard, and taken as work.
+    #[must_use]
+    pub fn works_on(&self, kind: &str) -> bool {
+        self.handlers.get(kind).is_some_and(|handler| handler.taken == Taken::Work)
     }
 
     fn on<E: Event>(
@@ -83,7 +108,7 @@ impl Subscription {
             let handle = handle.clone();
             Ok(Box::new(move |work: &mut Work<'_>| handle(work, &event)))
         });
-        assert!(self.handlers.insert(E::KIND, decode).is_none(), "{} is handled twice", E::KIND);
+        assert!(self.handlers.insert(E::KIND, Handler { taken, decode }).is_none(), "{} is handled twice", E::KIND);
         self
     }
 
@@ -91,7 +116,7 @@ impl Subscription {
     fn handling(&self, event: &LogEvent) -> Result<(TraceContext, Handling), serde_json::Error> {
         let envelope = event.envelope()?;
         let handling = match self.handlers.get(event.kind.as_str()) {
-            Some(decode) => decode(envelope.data)?,
+            Some(handler) => (handler.decode)(envelope.data)?,
             None => Box::new(|_: &mut Work<'_>| Ok(())),
         };
         Ok((envelope.traceparent, handling))

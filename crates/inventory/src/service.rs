@@ -4,7 +4,7 @@
 use contracts::delivery::Store;
 use contracts::inventory::{
     Band, HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldRejected, HoldReleased, HoldRequest, HoldReserved,
-    SlotOffered, SupplyChanged, Thing,
+    SlotClosed, SlotOffered, SupplyChanged, Thing,
 };
 use contracts::{OrderId, PersonId, Sku, Slot, SlotKey, StoreId};
 use engine::{Stop, Stored, Work};
@@ -14,7 +14,7 @@ use crate::domain::hold::{Ask, Effect, Hold, Part, Said, State, parts_of, short_
 use crate::domain::slots::{StoreCopy, next_midnight};
 use crate::domain::supply::{BelowHeld, Level, word_of};
 use crate::domain::timetable::{Change, Made, Timetable, plan};
-use crate::store::{HoldLine, Movement, OfferedSlot, Supply};
+use crate::store::{HoldLine, Movement, OfferedSlot, SKUS_BEGIN, Supply};
 
 /// The timer that ends a hold which nobody committed; its subject is the order.
 pub(crate) const HOLD_EXPIRY: &str = "hold-expiry";
@@ -204,6 +204,29 @@ pub(crate) fn set_places(work: &mut Work<'_>, store: StoreId, slot: SlotKey, pla
     let offered = work.load::<OfferedSlot>(&(store, slot), "slot")?;
     offer(work, store, offered.slot(), places, true)?;
     Ok(Stored { status: 200, resource: slot.to_string() })
+}
+
+/// Says a slot again that can still be ordered, for whoever rebuilds a copy of it.
+pub(crate) fn say_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    let now = work.now();
+    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.places > 0 && slot.cutoff_at > now);
+    open.map_or(Ok(()), |slot| work.emit(&SlotOffered { store: slot.store, slot: slot.slot(), places: slot.places }))
+}
+
+/// Says of a slot that it is closed, if there is none, for whoever copied that there is.
+pub(crate) fn say_no_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    match work.find::<OfferedSlot>(key)? {
+        Some(_) => Ok(()),
+        None => work.emit(&SlotClosed { store: key.0, slot: key.1 }),
+    }
+}
+
+/// Says again how much is left of a SKU, for whoever rebuilds a copy of it.
+pub(crate) fn say_supply(work: &mut Work<'_>, key: &(StoreId, String)) -> Result<(), Stop> {
+    let Some(supply) = work.find::<Supply>(key)? else { return Ok(()) };
+    let Some(sku) = key.1.strip_prefix(SKUS_BEGIN) else { return Ok(()) };
+    let sku = sku.parse().map_err(|_| Stop::Broken(format!("`{sku}` is no SKU")))?;
+    work.emit(&SupplyChanged { store: key.0, thing: Thing::Sku(sku), band: Band::of(supply.available) })
 }
 
 /// The level of a thing; nothing, if there is no supply of it.
