@@ -17,7 +17,7 @@ use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
 use crate::settings::Settings;
-use crate::{sample, tables};
+use crate::{operate, sample, tables};
 
 /// How long a connection may take to send the head of its next request.
 const HEAD_MS_MAX: i64 = 30_000;
@@ -33,6 +33,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Some(Command::Serve(serve_with)) => serve(&serve_with).await,
             Some(Command::Migrate(place)) => migrate(&place).await,
             Some(Command::Audit(audit_with)) => audit(audit_with).await,
+            Some(Command::DeadLetters(command)) => operate::dead_letters(command).await,
+            Some(Command::Resync(resync_with)) => operate::resync(resync_with).await,
             Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
             Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
         }

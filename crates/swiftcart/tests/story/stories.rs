@@ -16,7 +16,7 @@ fn baskets() -> String {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -112,7 +112,7 @@ async fn a_rush_sells_what_there_is_and_no_more() {
     assert!(content, "{report:#}");
 }
 
-fn migrate(url: &str) {
+pub(crate) fn migrate(url: &str) {
     let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
     assert!(output.status.success(), "{}", said(&output));
 }
