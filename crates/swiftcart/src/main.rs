@@ -10,6 +10,7 @@ mod data_dir;
 #[cfg(feature = "fail-points")]
 mod fail_points;
 mod logins;
+mod operate;
 mod sample;
 mod sandbox_provider;
 mod settings;

@@ -3,6 +3,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod operating;
 mod races;
 mod stories;
 mod till;
