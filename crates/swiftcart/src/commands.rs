@@ -24,6 +24,8 @@ const HEAD_MS_MAX: i64 = 30_000;
 
 /// Does what the arguments say.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "fail-points")]
+    crate::fail_points::install()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {
@@ -138,10 +140,11 @@ async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
 }
 
 async fn replay(arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { file, target, shoppers, limit, scarce, give_up_after_s } = arguments;
+    let Replay { file, target, shoppers, limit, scarce, troubles, give_up_after_s } = arguments;
     let mut options = load::Replay::new(file, target.logins, target.urls);
     (options.shoppers, options.limit, options.scarce, options.seed, options.json) =
         (shoppers, limit, scarce, target.seed, target.json);
+    options.troubles_percent = troubles;
     options.give_up_after_ms = give_up_after_s * 1000;
     let summary = load::replay(Arc::new(TokioRuntime::new()), options).await?;
     println!("{summary}");
