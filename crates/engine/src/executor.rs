@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::future::try_join_all;
-use kernel::{Fault, Millis};
+use kernel::{Fault, Millis, fail_point};
 use log::Wakes;
 use store::{Batch, Error, Write};
 
@@ -142,7 +142,9 @@ impl Executor {
         }
         let says = !events.is_empty();
         let batch = Batch { service: self.handle.service, epoch: self.epoch, writes, events };
+        fail_point("engine.before-commit");
         let committed = self.handle.store.commit(batch).await?;
+        fail_point("engine.after-commit");
         if says {
             self.wakes.committed(self.handle.service, committed.seq);
         }

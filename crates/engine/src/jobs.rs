@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kernel::{BoxFuture, Fault, Millis};
+use kernel::{BoxFuture, Fault, Millis, fail_point};
 
 use crate::handle::Handle;
 use crate::lease::Leadership;
@@ -59,7 +59,10 @@ impl Job {
         while let Some(lease_epoch) = leadership.held().await {
             committed.mark_unchanged();
             let context = JobContext { handle: handle.clone(), lease_epoch };
-            if let Err(fault) = guarded((self.run)(context)).await {
+            fail_point("engine.job-before-run");
+            let ran = guarded((self.run)(context)).await;
+            fail_point("engine.job-after-run");
+            if let Err(fault) = ran {
                 tracing::warn!(service = handle.service, job = self.name, %fault, "job failed; it will run again");
                 // A job that fails at once must not spin on the commits of others.
                 leadership.pause(self.every_ms.min(FAILED_PAUSE_MS)).await;

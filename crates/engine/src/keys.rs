@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use kernel::{Bucket, Fault, Millis, TraceContext};
+use kernel::{Bucket, Fault, Millis, TraceContext, fail_point};
 use store::{Error, Mechanism, Row, Sabotage};
 use web::{Caller, Fingerprint, IdempotencyKey};
 
@@ -137,6 +137,7 @@ pub(crate) fn sweep() -> Job {
 /// Takes some away and tells whether there are more.
 async fn sweep_some(handle: &Handle) -> Result<bool, Fault> {
     let arguments = vec![handle.service.into(), handle.runtime.now().into(), SWEEP_MAX.into()];
+    fail_point("engine.keys-before-sweep");
     let rows = handle.read(&KEYS_EXPIRED, arguments).await?;
     let name = |row: &Row| Ok((handle.service.to_owned(), row.text(0)?.to_owned(), row.text(1)?.to_owned()));
     let names: Result<Vec<_>, Error> = rows.iter().map(name).collect();

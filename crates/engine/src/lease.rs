@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use kernel::{BoxFuture, Millis, Runtime, Timestamp, TraceContext};
+use kernel::{BoxFuture, Millis, Runtime, Timestamp, TraceContext, fail_point};
 use tokio::sync::watch;
 
 use crate::handle::Handle;
@@ -93,7 +93,11 @@ async fn contest(handle: Handle, leadership: Leadership, sender: watch::Sender<O
     let holder = format!("{:016x}", handle.runtime.draw().next_u64());
     while !leadership.stopping() {
         let (trace, name) = (TraceContext::start(&mut handle.runtime.draw()), holder.clone());
+        fail_point("engine.lease-before-ask");
         let held = handle.decide(Lane::Money, &trace, move |work| acquire(work, &name)).await;
+        if matches!(held, Ok(Some(_))) {
+            fail_point("engine.lease-held");
+        }
         sender.send_replace(held.unwrap_or_else(|fault| {
             tracing::warn!(service = handle.service, %fault, "lease not renewed");
             None

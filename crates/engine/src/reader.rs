@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kernel::{Fault, Millis};
+use kernel::{Fault, Millis, fail_point};
 use log::{Admission, Outbox, READ_EVENTS_MAX, Wakes};
 use tokio::sync::watch;
 
@@ -70,7 +70,10 @@ impl Reader {
             let Some(first) = events.first_mut() else { continue };
             first.prev = applied;
             applied = last;
-            if handle.apply_under(|_| cursor.clone(), &self.subscription, events).await?.contains(&Admission::Gap) {
+            fail_point("engine.reader-before-apply");
+            let admitted = handle.apply_under(|_| cursor.clone(), &self.subscription, events).await?;
+            fail_point("engine.reader-after-apply");
+            if admitted.contains(&Admission::Gap) {
                 return Err(Fault::internal("an event before this one is missing"));
             }
             *pause_ms = FAILED_PAUSE_MS.0;

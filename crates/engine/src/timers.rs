@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use kernel::{Fault, Millis, TraceContext};
-use store::{Error, Row};
+use kernel::{Fault, Millis, TraceContext, fail_point};
+use store::{Error, Mechanism, Row, Sabotage};
 use tokio::sync::watch;
 
 use crate::entity::Entity;
@@ -85,7 +85,13 @@ impl Timers {
         if due.is_empty() {
             return Ok(pause_ms);
         }
-        for fired in self.handle.submit(Lane::Money, due).await? {
+        fail_point("engine.timers-due");
+        let all_fired = self.handle.submit(Lane::Money, due).await?;
+        fail_point("engine.timers-fired");
+        if Sabotage::off(Mechanism::TimerOnce) {
+            self.forget(&next).await?;
+        }
+        for fired in all_fired {
             if let Some(put_off) = fired? {
                 tracing::error!(service, put_off, "a timer was put off");
             }
@@ -99,6 +105,9 @@ impl Timers {
         let fire = self.kinds.iter().find(|timer| timer.kind == kind).map(|timer| timer.fire.clone());
         let key = (self.handle.service.to_owned(), kind, subject);
         let decide = move |work: &mut Work<'_>, broken: Option<&str>| {
+            if let (true, Some(fire)) = (Sabotage::off(Mechanism::TimerOnce), &fire) {
+                return fire(work, &key.2).map(|()| None);
+            }
             let Some(timer) = work.find::<Timer>(&key)?.filter(|timer| timer.due_at <= work.now()) else {
                 return Ok(None);
             };
@@ -113,5 +122,19 @@ impl Timers {
         };
         let trace = TraceContext::start(&mut self.handle.runtime.draw());
         Ok(self.handle.input(trace, 128, DEADLINE_DEFAULT_MS, true, decide))
+    }
+
+    /// For the test of the tests: timers that fired go in a batch of their own, too late.
+    async fn forget(&self, fired: &[Row]) -> Result<(), Fault> {
+        let key = |row: &Row| Ok((self.handle.service.to_owned(), row.text(0)?.to_owned(), row.text(1)?.to_owned()));
+        let keys = fired.iter().map(key).collect::<Result<Vec<_>, Error>>().map_err(fault_of)?;
+        let forget = move |work: &mut Work<'_>| {
+            let now = work.now();
+            for timer in work.find_all::<Timer>(&keys)?.into_iter().flatten().filter(|timer| timer.due_at <= now) {
+                work.remove::<Timer>(&timer.key());
+            }
+            Ok(())
+        };
+        self.handle.decide(Lane::Money, &TraceContext::start(&mut self.handle.runtime.draw()), forget).await
     }
 }

@@ -1,6 +1,7 @@
 //! The words every other crate speaks: ids and buckets, money, instants, chance, faults and the ports to the world.
 //! Leaves every protocol, driver and rule of business to others: no I/O happens here and no runtime is known.
 
+mod fail_point;
 mod fault;
 mod id;
 mod money;
@@ -8,6 +9,9 @@ mod runtime;
 mod time;
 mod trace;
 
+pub use fail_point::fail_point;
+#[cfg(feature = "fail-points")]
+pub use fail_point::on_fail_point;
 pub use fault::{Fault, FaultKind, FieldFault};
 pub use id::{Bucket, Buckets, Id, IdParseError};
 pub use money::{BASIS_POINTS, Currency, CurrencyParseError, Money, share_of};

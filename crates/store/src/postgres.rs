@@ -13,6 +13,7 @@ mod schema;
 use std::fmt;
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
+use kernel::fail_point;
 use postgres_types::ToSql;
 use tokio_postgres::Statement;
 
@@ -104,11 +105,13 @@ impl Postgres {
             Ok(prepared) => prepared,
             Err(failure) => return Err(failure.before_batch()),
         };
+        fail_point("store.postgres-before-batch");
         let flight = pipeline::fly(&client, batch, &groups, &prepared);
         let flight = match self.backends.pid(&client) {
             Some(pid) => blocker::supervised(&self.overseer, pid, flight).await,
             None => flight.await,
         };
+        fail_point("store.postgres-landed");
         if flight.leaves_connection() {
             client.keep();
         }

@@ -21,6 +21,43 @@ pub enum Mechanism {
     Chain,
     /// An idempotency key is looked for and stored.
     Key,
+    /// The answer of a worker counts only for the attempt that it was asked for.
+    Attempt,
+    /// A timer's row is looked at when it fires, and goes in the same batch.
+    TimerOnce,
+}
+
+impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::HeadFirst,
+        Self::Epoch,
+        Self::Version,
+        Self::ReadOnly,
+        Self::Check,
+        Self::Cursor,
+        Self::Chain,
+        Self::Key,
+        Self::Attempt,
+        Self::TimerOnce,
+    ];
+
+    /// Its name, as whoever starts a process with it switched off writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HeadFirst => "head-first",
+            Self::Epoch => "epoch",
+            Self::Version => "version",
+            Self::ReadOnly => "read-only",
+            Self::Check => "check",
+            Self::Cursor => "cursor",
+            Self::Chain => "chain",
+            Self::Key => "key",
+            Self::Attempt => "attempt",
+            Self::TimerOnce => "timer-once",
+        }
+    }
 }
 
 /// The switches of this process.
@@ -30,7 +67,10 @@ pub struct Sabotage;
 #[cfg(feature = "sabotage")]
 mod switches {
     use std::sync::atomic::AtomicBool;
-    pub(super) static OFF: [AtomicBool; 8] = [const { AtomicBool::new(false) }; 8];
+
+    use super::Mechanism;
+
+    pub(super) static OFF: [AtomicBool; Mechanism::ALL.len()] = [const { AtomicBool::new(false) }; Mechanism::ALL.len()];
 }
 
 impl Sabotage {

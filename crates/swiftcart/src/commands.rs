@@ -24,6 +24,8 @@ const HEAD_MS_MAX: i64 = 30_000;
 
 /// Does what the arguments say.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "fail-points")]
+    crate::fail_points::install()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match arguments.command {

@@ -34,15 +34,20 @@ pub(crate) struct Logins {
 }
 
 impl Logins {
-    /// Writes them to `path`, readable by the owner alone.
+    /// Writes them to `path`, readable by the owner alone: whole, or not at all.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
+        let part = path.with_extension("json.part");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).with_context(|| format!("the logins cannot be written to {}", path.display()))?;
-        file.write_all(text.as_bytes())?;
+        let cause = || format!("the logins cannot be written to {}", path.display());
+        let mut file = options.open(&part).with_context(cause)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(cause)?;
+        kernel::fail_point("swiftcart.logins-before-rename");
+        std::fs::rename(&part, path).with_context(cause)?;
+        kernel::fail_point("swiftcart.logins-written");
         Ok(())
     }
 }

@@ -7,6 +7,8 @@ mod cli;
 mod commands;
 mod compose;
 mod data_dir;
+#[cfg(feature = "fail-points")]
+mod fail_points;
 mod logins;
 mod sample;
 mod settings;

@@ -20,6 +20,10 @@ const EXTRAS: [Extra; 2] = [
     Extra { program: "cargo-machete", args: &[] },
 ];
 
+/// What the binary is given in tests and in checks of them, and in no release: the means to die at fail points. With one set of
+/// features nothing is built twice.
+const FEATURES: &str = "--features=swiftcart/fail-points";
+
 /// Runs every check in turn, cheap ones first, and returns the exit code of the first that fails.
 ///
 /// # Errors
@@ -27,7 +31,7 @@ const EXTRAS: [Extra; 2] = [
 pub fn run() -> Result<u8> {
     let mut checks = vec![
         ("fmt", with(&["fmt", "--all", "--check"])),
-        ("clippy", with(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        ("clippy", with(&["clippy", "--workspace", "--all-targets", FEATURES, "--", "-D", "warnings"])),
         ("doc", documented()),
     ];
     checks.extend(EXTRAS.iter().filter_map(present));
@@ -49,7 +53,21 @@ pub fn run() -> Result<u8> {
 /// When the server or cargo does not start.
 pub fn test(args: &[OsString]) -> Result<u8> {
     let postgres = Postgres::start()?;
-    let code = postgres::run_beside(&postgres, cargo().arg("test").args(scope(args)).args(args))?;
+    let code = postgres::run_beside(&postgres, cargo().arg("test").args(scope(args)).args(features(args)).args(args))?;
+    postgres.stop()?;
+    Ok(code)
+}
+
+/// Runs so many storms of the crash suite, each from a seed of its own, and returns the exit code.
+///
+/// # Errors
+/// When the server or cargo does not start.
+pub fn crash(seeds: u64, first: u64) -> Result<u8> {
+    let postgres = Postgres::start()?;
+    let mut command =
+        with(&["test", "-p", "swiftcart", "--features", "fail-points", "--test", "crash", "storms", "--", "--nocapture"]);
+    command.env("SWIFTCART_CRASH_SEEDS", seeds.to_string()).env("SWIFTCART_CRASH_FIRST", first.to_string());
+    let code = postgres::run_beside(&postgres, &mut command)?;
     postgres.stop()?;
     Ok(code)
 }
@@ -64,8 +82,18 @@ pub fn exit_code(status: ExitStatus) -> u8 {
 
 /// All packages, unless the arguments choose some.
 fn scope(args: &[OsString]) -> Option<&'static str> {
-    let chosen = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--").any(chooses_package);
+    let chosen = for_cargo(args).any(chooses_package);
     (!chosen).then_some("--workspace")
+}
+
+/// Those of the binary, if it is among the packages: cargo refuses features of a package that was not chosen.
+fn features(args: &[OsString]) -> Option<&'static str> {
+    let of_binary = |arg: &str| matches!(arg, "swiftcart" | "-pswiftcart" | "--package=swiftcart");
+    (scope(args).is_some() || for_cargo(args).any(of_binary)).then_some(FEATURES)
+}
+
+fn for_cargo(args: &[OsString]) -> impl Iterator<Item = &str> {
+    args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--")
 }
 
 fn chooses_package(arg: &str) -> bool {
@@ -115,6 +143,17 @@ mod tests {
         assert_eq!(scope(&["-pstore"]), None);
         assert_eq!(scope(&["--package=store"]), None);
         assert_eq!(scope(&["--profile", "release"]), Some("--workspace"));
+    }
+
+    #[test]
+    fn the_binary_is_tested_with_its_fail_points() {
+        let features = |args: &[&str]| features(&args.iter().map(Into::into).collect::<Vec<_>>());
+        for args in [&[][..], &["--locked"], &["-p", "swiftcart"], &["-p", "store", "-pswiftcart"], &["--package=swiftcart"]] {
+            assert_eq!(features(args), Some(FEATURES), "{args:?}");
+        }
+        for args in [&["-p", "store"][..], &["-p", "store", "--", "swiftcart"]] {
+            assert_eq!(features(args), None, "{args:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a tool around the shop: it reads its environment and waits for real processes")]
 
 pub mod ci;
+pub mod fail_points;
 pub mod loc;
 pub mod postgres;
 pub mod source;

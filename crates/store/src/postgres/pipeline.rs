@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use deadpool_postgres::ClientWrapper;
-use kernel::BoxFuture;
+use kernel::{BoxFuture, fail_point};
 use postgres_types::ToSql;
 use tokio_postgres::Statement;
 
@@ -62,7 +62,7 @@ pub(super) async fn fly(client: &ClientWrapper, batch: &Batch, groups: &[Group<'
     let messages = steps.iter().map(|step| -> BoxFuture<'_, Answer> {
         match *step {
             Step::Open => run(client, render::OPEN),
-            Step::Commit => run(client, render::COMMIT),
+            Step::Commit => commit(client),
             Step::Head => number(client, &prepared.head, vec![&count, &service, &epoch]),
             Step::Group(at) => execute(client, &prepared.groups[at], arrays(&groups[at].columns)),
             Step::Outbox => {
@@ -96,6 +96,13 @@ fn run<'a>(client: &'a ClientWrapper, text: &'a str) -> BoxFuture<'a, Answer> {
     Box::pin(async move { Ok(client.batch_execute(text).await.map(|()| None)?) })
 }
 
+fn commit(client: &ClientWrapper) -> BoxFuture<'_, Answer> {
+    Box::pin(async move {
+        fail_point("store.postgres-before-commit");
+        run(client, render::COMMIT).await
+    })
+}
+
 fn execute<'a>(client: &'a ClientWrapper, statement: &'a Statement, parameters: Vec<Parameter<'a>>) -> BoxFuture<'a, Answer> {
     Box::pin(async move { Ok(client.execute(statement, &parameters).await.map(|_| None)?) })
 }
@@ -121,6 +128,7 @@ async fn in_order<'a>(mut messages: Vec<BoxFuture<'a, Answer>>) -> Vec<Answer> {
             break;
         }
     }
+    fail_point("store.postgres-in-flight");
     poll_fn(|context| {
         for (message, answer) in messages.iter_mut().zip(&mut answers) {
             if answer.is_none()

@@ -2,6 +2,7 @@
 //! Leaves the texts to the services and what is missing to `migrate`.
 
 use deadpool_postgres::ClientWrapper;
+use kernel::fail_point;
 
 use super::connection::Lease;
 use super::failure::Failure;
@@ -44,7 +45,10 @@ async fn apply(client: &ClientWrapper, migration: &Migration) -> Result<(), Erro
         .execute(note, &[&migration.service, &number, &migration.name, &checksum])
         .await
         .map_err(|error| Failure::from(error).of_read())?;
-    execute(client, "COMMIT").await
+    fail_point("store.postgres-migration-before-commit");
+    execute(client, "COMMIT").await?;
+    fail_point("store.postgres-migration-committed");
+    Ok(())
 }
 
 async fn execute(client: &ClientWrapper, statement: &str) -> Result<(), Error> {

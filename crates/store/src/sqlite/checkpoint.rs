@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use kernel::fail_point;
 use rusqlite::Connection;
 
 use crate::Error;
@@ -107,7 +108,10 @@ impl Checkpoints {
 /// Whether it was hindered, and how many pages of the log are in the file now.
 fn checkpoint(connection: &Connection, mode: &str) -> Option<(bool, i64)> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    match connection.query_one(&sql, [], |row| Ok((row.get::<_, i64>(0)? != 0, row.get(2)?))) {
+    fail_point("store.sqlite-before-checkpoint");
+    let told = connection.query_one(&sql, [], |row| Ok((row.get::<_, i64>(0)? != 0, row.get(2)?)));
+    fail_point("store.sqlite-after-checkpoint");
+    match told {
         Ok(told) => Some(told),
         Err(error) => {
             tracing::warn!(%error, mode, "a checkpoint failed");

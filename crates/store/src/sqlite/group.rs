@@ -1,6 +1,7 @@
 //! What one commit does: the batches of a group, each in a savepoint, under one COMMIT.
 //! Leaves who waits for the answers to `writer`.
 
+use kernel::fail_point;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::sqlite::connection::{left_nothing, meaning, taken};
@@ -53,7 +54,9 @@ fn attempt(connection: &Connection, batches: &[Batch], deadly: &[Option<Error>])
         }
         outcomes.push(outcome);
     }
+    fail_point("store.sqlite-before-commit");
     let Err(error) = execute(connection, "COMMIT") else {
+        fail_point("store.sqlite-after-commit");
         return Attempt::Over(outcomes);
     };
     roll_back(connection);

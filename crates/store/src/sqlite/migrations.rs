@@ -1,6 +1,7 @@
 //! Migrations applied to the file, each in a transaction of its own.
 //! Leaves their texts, their dialect and what is missing to `migrate`.
 
+use kernel::fail_point;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::Error;
@@ -36,10 +37,10 @@ fn apply_next(connection: &mut Connection, all: &[Migration]) -> Result<Option<P
         run(&statement)?;
     }
     let row = params![migration.service, migration.number, migration.name, migration.checksum()];
-    transaction
-        .execute("INSERT INTO store_migration (service, number, name, checksum) VALUES (?1, ?2, ?3, ?4)", row)
-        .and_then(|_| transaction.commit())
-        .map_err(|error| migration.refused(meaning(&error)))?;
+    let noted = transaction.execute("INSERT INTO store_migration (service, number, name, checksum) VALUES (?1, ?2, ?3, ?4)", row);
+    fail_point("store.sqlite-migration-before-commit");
+    noted.and_then(|_| transaction.commit()).map_err(|error| migration.refused(meaning(&error)))?;
+    fail_point("store.sqlite-migration-committed");
     Ok(Some(migration.pending()))
 }
 

@@ -1,6 +1,7 @@
 //! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two processes on one PostgreSQL,
 //! with the server killed, with a rush for the last units. Leaves the parts to the tests of their crates.
 
+#[allow(dead_code, reason = "shared with the crash suite, which uses other parts of it")]
 mod server;
 mod stories;
 mod words;

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -16,7 +18,7 @@ pub(crate) fn swiftcart() -> Command {
 }
 
 /// A free port: taken and let go again, so that a server that is killed can come back to it.
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
 }
@@ -24,6 +26,10 @@ fn free_address() -> String {
 /// A shop as a process.
 pub(crate) struct Server {
     child: Child,
+    /// Whether it was open when it was last started.
+    pub(crate) open: bool,
+    /// Disconnected when the process has ended.
+    alive: Receiver<()>,
     address: String,
     data: PathBuf,
     arguments: Vec<String>,
@@ -32,10 +38,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a shop with its data in `data`, and waits until it says that it is open.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
+        let server = Self::try_start(free_address(), data, arguments, &[]);
+        assert!(server.open, "the server ended before it was open");
+        server
+    }
+
+    /// Starts a shop at `address` with this environment, and waits until it is open or has ended.
+    pub(crate) fn try_start(address: String, data: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let address = free_address();
-        let child = open(data, &address, &arguments);
-        Self { child, address, data: data.to_owned(), arguments }
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (child, alive) = spawn(data, &address, &arguments, &environment);
+        let (open, alive) = (alive.is_some(), alive.unwrap_or_else(|| channel().1));
+        Self { child, open, alive, address, data: data.to_owned(), arguments }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -48,9 +62,30 @@ impl Server {
 
     /// Kills it as a power cut would, and starts it again at the same address.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.child.kill().expect("kill -9");
+        assert!(self.restart_with(&[]), "the server ended before it was open");
+    }
+
+    /// Kills it, unless it is dead already, and starts it again with more environment. Says whether it was open before it
+    /// ended, if it has.
+    pub(crate) fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
+        // It may have ended already.
+        let _ = self.child.kill();
         self.child.wait().expect("its end");
-        self.child = open(&self.data, &self.address, &self.arguments);
+        let (child, alive) = spawn(&self.data, &self.address, &self.arguments, environment);
+        (self.child, self.open) = (child, alive.is_some());
+        self.alive = alive.unwrap_or_else(|| channel().1);
+        self.open
+    }
+
+    /// Waits until it has ended by itself; says whether it did within the time.
+    pub(crate) fn ends_within(&self, seconds: u64) -> bool {
+        self.alive.recv_timeout(Duration::from_secs(seconds)) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+    }
+
+    /// Sends it a signal, as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().expect("the command kill");
+        assert!(sent.success());
     }
 
     /// Asks it to stop, as a supervisor would, and waits for its end.
@@ -91,18 +126,7 @@ impl Server {
 
     /// One request; `None` if the server is not there or goes away meanwhile.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
-        );
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let text = answer.split_once("\r\n\r\n")?.1;
-        Some((status, serde_json::from_str(text).unwrap_or(Value::Null)))
+        request(&self.address, method, path, headers, body)
     }
 
     /// How many orders there are, as far as the server answers.
@@ -131,14 +155,45 @@ impl Drop for Server {
     }
 }
 
-fn open(data: &Path, address: &str, arguments: &[String]) -> Child {
+/// One request to whoever listens at `address`; `None` if nobody does or they go away meanwhile.
+pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let text = answer.split_once("\r\n\r\n")?.1;
+    Some((status, serde_json::from_str(text).unwrap_or(Value::Null)))
+}
+
+/// Brings the PostgreSQL at `url` up to date.
+pub(crate) fn migrate(url: &str) {
+    let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Starts a server and waits until it is open or has ended. What comes with it tells its end; `None` if that came first.
+fn spawn(data: &Path, address: &str, arguments: &[String], environment: &[(&str, &str)]) -> (Child, Option<Receiver<()>>) {
     let mut command = swiftcart();
     command.arg("serve").arg("--data").arg(data).args(["--listen", address]).args(arguments);
+    command.envs(environment.iter().copied());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let open = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("SwiftCart is open at"));
-    assert!(open, "the server ended before it was open: {:?}", child.wait());
-    // What it says later must not fill the pipe.
-    std::thread::Builder::new().spawn(move || lines.map_while(Result::ok).for_each(drop)).expect("a thread");
-    child
+    if !open {
+        return (child, None);
+    }
+    let (end, alive) = channel();
+    // What it says later must not fill the pipe, which closes when it has ended, however.
+    let drained = std::thread::Builder::new().spawn(move || {
+        lines.map_while(Result::ok).for_each(drop);
+        drop(end);
+    });
+    drained.expect("a thread");
+    (child, Some(alive))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::server::{Server, swiftcart};
+use crate::server::{Server, migrate, swiftcart};
 
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
@@ -110,9 +110,4 @@ async fn a_rush_sells_what_there_is_and_no_more() {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
-}
-
-fn migrate(url: &str) {
-    let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
-    assert!(output.status.success(), "{}", said(&output));
 }

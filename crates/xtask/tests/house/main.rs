@@ -2,6 +2,7 @@
 //! kept in step; each breach names the offender and the way out.
 //! Every rule is a pure function with a test that a planted breach is found; what a rule is for stands at its head.
 
+mod fail_points;
 mod layers;
 mod services;
 mod tables;
