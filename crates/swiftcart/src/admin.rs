@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use audit::Glance;
 use engine::Running;
 use kernel::Fault;
 use web::{Access, Answer, Routes, State, json};
@@ -10,15 +11,17 @@ use web::{Access, Answer, Routes, State, json};
 #[derive(Clone)]
 struct Program {
     running: Vec<Arc<Running>>,
+    audit: Option<Glance>,
 }
 
 /// The routes.
-pub(crate) fn routes(running: Vec<Arc<Running>>) -> Routes {
+pub(crate) fn routes(running: Vec<Arc<Running>>, audit: Option<Glance>) -> Routes {
     Routes::new("swiftcart")
         .get("/livez", Access::anyone(), live)
         .get("/readyz", Access::anyone(), ready)
         .get("/v1/admin/audit/pending", Access::admin(), pending)
-        .with_state(Program { running })
+        .get("/v1/admin/audit/watch", Access::admin(), watch)
+        .with_state(Program { running, audit })
 }
 
 /// The process answers.
@@ -40,4 +43,10 @@ async fn pending(State(program): State<Program>) -> Result<Answer, Fault> {
         items.push(running.pending().await?);
     }
     Ok(Answer::ok(json!({ "items": items })))
+}
+
+/// What the audit of this process has seen: the breaches that stand, each since when, and how far it has looked.
+async fn watch(State(program): State<Program>) -> Result<Answer, Fault> {
+    let audit = program.audit.ok_or_else(|| Fault::not_found("watch"))?;
+    Ok(Answer::ok(audit.status()))
 }

@@ -10,11 +10,12 @@ use log::Wakes;
 use payments::SandboxProvider;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, Router, Routes, Seal};
+use web::{Access, Door, Keyring, Limits, Router, Routes, Seal};
 
 use crate::data_dir::DataDir;
+use crate::metrics::{self, Measured};
 use crate::settings::Settings;
-use crate::{admin, tables};
+use crate::{admin, auditor, tables};
 
 /// How often the keys that verify tokens are looked for again.
 const KEYRING_REFRESH_MS: Millis = 1000;
@@ -26,6 +27,8 @@ const RETRY_AFTER_MS: Millis = 1000;
 pub(crate) struct Shop {
     /// Its routes behind the door.
     pub(crate) router: Router,
+    /// Its metrics for anyone, for a listener that only monitoring reaches.
+    pub(crate) metrics: Router,
     /// What these routes are, and for whom: for the tests that try all of them.
     #[cfg(test)]
     pub(crate) routes: Vec<web::RouteInfo>,
@@ -63,7 +66,8 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
     let provider = Arc::new(SandboxProvider::unconnected(&settings.payments));
-    let services = tables::services(settings, &provider);
+    let mut services = tables::services(settings, &provider);
+    let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
     let mut running = Vec::new();
@@ -81,7 +85,12 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
 
     let identity = doors.identity.clone();
-    let routes = doors.routes(settings, seal.clone()).merge(admin::routes(running.clone()));
+    let glance = audit.as_ref().map(audit::Watch::glance);
+    let measured = Measured { running: running.clone(), audit: glance.clone(), runtime: runtime.clone() };
+    let routes = doors
+        .routes(settings, seal.clone())
+        .merge(admin::routes(running.clone(), glance))
+        .merge(metrics::routes(Access::admin(), measured.clone()));
     let limits = Limits {
         requests_max: settings.server.requests_max,
         waits_max: settings.server.waits_max,
@@ -90,9 +99,14 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     };
     #[cfg(test)]
     let list = routes.list();
-    let router = Door::new(runtime.clone(), keyring, limits).open(routes);
+    let metrics = Door::new(runtime.clone(), Keyring::new(), limits).open(metrics::routes(Access::anyone(), measured));
+    let router = Door::new(runtime.clone(), keyring.clone(), limits).open(routes);
+    if let Some(audit) = &audit {
+        auditor::connect(audit, &router, &keyring, &runtime)?;
+    }
     Ok(Shop {
         router,
+        metrics,
         #[cfg(test)]
         routes: list,
         runtime,
@@ -154,11 +168,17 @@ impl Shop {
         Ok(said)
     }
 
+    /// Ends when the shop stops.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut alive = self.alive.subscribe();
+        async move { while alive.changed().await.is_ok() {} }
+    }
+
     /// Stops every service: each ends what it has begun.
     pub(crate) async fn shut_down(self) {
         drop(self.alive);
         // The routes hold the services too; without the router nobody does.
-        drop((self.router, self.identity));
+        drop((self.router, self.metrics, self.identity));
         let stops = self.running.iter().map(|running| running.shut_down());
         futures_util::future::join_all(stops).await;
     }

@@ -23,6 +23,7 @@ const ENVIRONMENT: &str = "SWIFTCART__";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: String,
     pub(crate) data: PathBuf,
     pub(crate) database: String,
     pub(crate) database_connections: usize,
@@ -46,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) payments: payments::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) notifications: notifications::Config,
+    pub(crate) audit: audit::Config,
 }
 
 impl Settings {
@@ -89,6 +91,7 @@ impl Settings {
         let payments = section(&all, "payments", payments::Config::validate, &mut wrong);
         let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
         let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
+        let audit = section(&all, "audit", audit::Config::validate, &mut wrong);
         told(&wrong)?;
         let missing = "a section without faults has a value";
         let mut settings = Self {
@@ -100,6 +103,7 @@ impl Settings {
             payments: payments.context(missing)?,
             delivery: delivery.context(missing)?,
             notifications: notifications.context(missing)?,
+            audit: audit.context(missing)?,
         };
         // One number of the shop, which every service that makes ids needs.
         for buckets in [
@@ -140,6 +144,9 @@ impl Server {
         }
         if Buckets::new(self.buckets).is_none() {
             wrong.push(format!("server.buckets must be a power of two of at most {}", Buckets::MAX));
+        }
+        if !self.metrics_listen.is_empty() && self.metrics_listen.parse::<SocketAddr>().is_err() {
+            wrong.push("server.metrics_listen must be an address as 127.0.0.1:9100, or empty".to_owned());
         }
         if !self.database.is_empty() && !self.database.starts_with("postgres://") && !self.database.starts_with("postgresql://") {
             wrong.push("server.database must begin with postgres:// or be empty for the embedded database".to_owned());
@@ -236,6 +243,7 @@ mod tests {
         assert_eq!(settings.payments, payments::Config::default());
         assert_eq!(settings.delivery, delivery::Config::default());
         assert_eq!(settings.notifications, notifications::Config::default());
+        assert_eq!(settings.audit, audit::Config::default());
     }
 
     #[test]
