@@ -4,8 +4,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,6 +24,24 @@ pub(crate) fn free_address() -> String {
     listener.local_addr().expect("its address").to_string()
 }
 
+/// A watch that looks often enough to meet a story while it happens.
+const AWAKE: [(&str, &str); 4] = [
+    ("SWIFTCART__AUDIT__PAGE_PAUSE_MS", "20"),
+    ("SWIFTCART__AUDIT__SHARE_MAX_PERCENT", "20"),
+    ("SWIFTCART__AUDIT__INSTANTS_EVERY_MS", "200"),
+    ("SWIFTCART__AUDIT__SWEEP_EVERY_MS", "500"),
+];
+
+/// The baskets that come with the program.
+pub(crate) fn baskets() -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
+}
+
+/// Everything that a command said.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
 /// A shop as a process.
 pub(crate) struct Server {
     child: Child,
@@ -33,6 +52,25 @@ pub(crate) struct Server {
     address: String,
     data: PathBuf,
     arguments: Vec<String>,
+    log: Log,
+}
+
+/// What a server has told on its standard error output, through all its lives.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Keeps what comes, and tells it on.
+    fn keep(&self, said: ChildStderr) {
+        let log = self.clone();
+        let kept = std::thread::Builder::new().spawn(move || {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                log.0.lock().expect("the log").push(line);
+            }
+        });
+        kept.expect("a thread");
+    }
 }
 
 impl Server {
@@ -47,9 +85,10 @@ impl Server {
     pub(crate) fn try_start(address: String, data: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let (child, alive) = spawn(data, &address, &arguments, &environment);
+        let log = Log::default();
+        let (child, alive) = spawn(data, &address, &arguments, &environment, &log);
         let (open, alive) = (alive.is_some(), alive.unwrap_or_else(|| channel().1));
-        Self { child, open, alive, address, data: data.to_owned(), arguments }
+        Self { child, open, alive, address, data: data.to_owned(), arguments, log }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -71,10 +110,16 @@ impl Server {
         // It may have ended already.
         let _ = self.child.kill();
         self.child.wait().expect("its end");
-        let (child, alive) = spawn(&self.data, &self.address, &self.arguments, environment);
+        let (child, alive) = spawn(&self.data, &self.address, &self.arguments, environment, &self.log);
         (self.child, self.open) = (child, alive.is_some());
         self.alive = alive.unwrap_or_else(|| channel().1);
         self.open
+    }
+
+    /// What it has told, in any of its lives, that holds all of `words`.
+    pub(crate) fn told(&self, words: &[&str]) -> Vec<String> {
+        let log = self.log.0.lock().expect("the log");
+        log.iter().filter(|line| words.iter().all(|word| line.contains(word))).cloned().collect()
     }
 
     /// Waits until it has ended by itself; says whether it did within the time.
@@ -129,6 +174,11 @@ impl Server {
         request(&self.address, method, path, headers, body)
     }
 
+    /// What is read at `path`, as text; `None` as for [`Server::request`].
+    pub(crate) fn text(&self, path: &str, headers: &str) -> Option<String> {
+        exchange(&self.address, "GET", path, headers, "").map(|(_, text)| text)
+    }
+
     /// How many orders there are, as far as the server answers.
     pub(crate) fn orders(&self, token: &str) -> usize {
         let mut count = 0;
@@ -157,6 +207,11 @@ impl Drop for Server {
 
 /// One request to whoever listens at `address`; `None` if nobody does or they go away meanwhile.
 pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    let (status, text) = exchange(address, method, path, headers, body)?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let length = body.len();
     let head = format!(
@@ -167,8 +222,7 @@ pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, bo
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;
-    let text = answer.split_once("\r\n\r\n")?.1;
-    Some((status, serde_json::from_str(text).unwrap_or(Value::Null)))
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
 /// Brings the PostgreSQL at `url` up to date.
@@ -178,11 +232,19 @@ pub(crate) fn migrate(url: &str) {
 }
 
 /// Starts a server and waits until it is open or has ended. What comes with it tells its end; `None` if that came first.
-fn spawn(data: &Path, address: &str, arguments: &[String], environment: &[(&str, &str)]) -> (Child, Option<Receiver<()>>) {
+fn spawn(
+    data: &Path,
+    address: &str,
+    arguments: &[String],
+    environment: &[(&str, &str)],
+    log: &Log,
+) -> (Child, Option<Receiver<()>>) {
     let mut command = swiftcart();
     command.arg("serve").arg("--data").arg(data).args(["--listen", address]).args(arguments);
-    command.envs(environment.iter().copied());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts");
+    command.envs(AWAKE).envs(environment.iter().copied());
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the server starts");
+    log.keep(child.stderr.take().expect("its log"));
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let open = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("SwiftCart is open at"));
     if !open {

@@ -1,23 +1,34 @@
 //! The stories: each starts from nothing and ends with a quiescent audit.
 //! Leaves starting and asking to `server`.
 
-use std::path::PathBuf;
-use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::server::{Server, migrate, swiftcart};
+use crate::server::{Server, baskets, migrate, said, swiftcart};
 
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
 
-fn baskets() -> String {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
-}
-
-fn said(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+/// The watch has looked at everything at least once more, and in all that time it has found nothing.
+fn nothing_was_found(servers: &[&Server]) {
+    for server in servers {
+        assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
+    }
+    let tokens: Vec<String> = servers.iter().map(|server| server.admin_token()).collect();
+    let sweeps = || -> u64 {
+        let watches = servers.iter().zip(&tokens).map(|(server, token)| {
+            let headers = format!("Authorization: Bearer {token}\r\n");
+            let (status, watch) = server.request("GET", "/v1/admin/audit/watch", &headers, "").expect("an answer");
+            assert_eq!((status, watch["found"].as_u64()), (200, Some(0)), "{watch:#}");
+            watch["sweeps"].as_u64().expect("a number")
+        });
+        watches.sum()
+    };
+    let before = sweeps();
+    while sweeps() < before + 2 {
+        std::thread::yield_now();
+    }
 }
 
 fn replay_and_audit(server: &Server, others: &[&Server]) {
@@ -25,6 +36,8 @@ fn replay_and_audit(server: &Server, others: &[&Server]) {
     assert!(output.status.success(), "{}", said(&output));
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    let servers: Vec<&Server> = [server].into_iter().chain(others.iter().copied()).collect();
+    nothing_was_found(&servers);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +111,7 @@ fn killed(mut server: Server) {
     assert!(output.status.success(), "{}", said(&output));
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(&[&server]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,4 +124,5 @@ async fn a_rush_sells_what_there_is_and_no_more() {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(&[&server]);
 }
