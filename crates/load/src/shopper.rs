@@ -285,7 +285,7 @@ impl Shopping {
     /// Lets happen what is to go wrong with an order that stands so, where shopper or store do it; says whether anything did.
     async fn meet_trouble(&self, order: &OrderView, store: StoreId, capability: &str) -> Result<bool, LoadError> {
         let (client, managers, id) = (&self.world.client, &self.world.managers, order.id);
-        let waits_for_bank = order.payment["state"] == "requires_action";
+        let waits_for_bank = order.payment["state"] == "action-required";
         let here: &[Trouble] = match order.state.as_str() {
             "placed" => &[Trouble::CancelledAtOnce],
             "reserved" if waits_for_bank => &[Trouble::ActionApproved, Trouble::ActionRefused],

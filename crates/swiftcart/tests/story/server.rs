@@ -91,6 +91,10 @@ impl Server {
         Self { child, open, alive, address, data: data.to_owned(), arguments, log }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -176,7 +180,7 @@ impl Server {
 
     /// What is read at `path`, as text; `None` as for [`Server::request`].
     pub(crate) fn text(&self, path: &str, headers: &str) -> Option<String> {
-        exchange(&self.address, "GET", path, headers, "").map(|(_, text)| text)
+        exchange(&self.address, "application/json", "GET", path, headers, "").map(|(_, text)| text)
     }
 
     /// How many orders there are, as far as the server answers.
@@ -207,15 +211,24 @@ impl Drop for Server {
 
 /// One request to whoever listens at `address`; `None` if nobody does or they go away meanwhile.
 pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
-    let (status, text) = exchange(address, method, path, headers, body)?;
+    request_of(address, "application/json", method, path, headers, body)
+}
+
+/// Sends a filled-in form, as a browser does.
+pub(crate) fn send_form(address: &str, path: &str, form: &str) -> Option<(u16, Value)> {
+    request_of(address, "application/x-www-form-urlencoded", "POST", path, "", form)
+}
+
+fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    let (status, text) = exchange(address, kind, method, path, headers, body)?;
     Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
 }
 
-fn exchange(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
+fn exchange(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{headers}\r\n"
     );
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body.as_bytes()).ok()?;
