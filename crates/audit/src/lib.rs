@@ -33,8 +33,8 @@ pub use watch::Watch;
 
 use reader::Reader;
 
-/// How long a suspicion rests before it is looked at again.
-const PAUSE_MS: Millis = 1000;
+/// How long a suspicion rests at least before it is looked at again.
+const PAUSE_MS: Millis = 250;
 
 /// How long the services may take to hear what had been said before the first look.
 const CATCH_UP_WITHIN_MS: Millis = 30_000;

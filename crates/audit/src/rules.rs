@@ -81,6 +81,7 @@ pub static RULES: &[Rule] = &[
     always("held-equals-live-holds", INVENTORY, "What is held of a thing is what the live holds took of it."),
     always("available-not-negative", INVENTORY, "No store has less than nothing of a thing to promise."),
     always("held-not-negative", INVENTORY, "No store holds less than nothing of a thing."),
+    always("stock-equals-ledger", INVENTORY, "What a store has of a SKU is what its movements add up to."),
     always("captured-within-authorised", PAYMENTS, "No more was taken and let go than was authorised."),
     always("captured-or-voided", PAYMENTS, "The money of an order is taken or let go, not both."),
     always("refunded-within-captured", PAYMENTS, "No more is given back than was taken."),
@@ -91,6 +92,8 @@ pub static RULES: &[Rule] = &[
     settled("intent-amounts-differ", PAYMENTS, "The provider's books and ours name the same amounts."),
     always("one-accepted-offer-per-delivery", DELIVERY, "At most one courier has accepted a delivery."),
     always("one-delivery-per-courier", DELIVERY, "A courier has at most one delivery in hand."),
+    always("goods-are-with-somebody", DELIVERY, "Goods that have left the store are with a courier whom the delivery names."),
+    always("accepted-offer-has-courier", DELIVERY, "A delivery of which an offer was accepted names who brings it."),
     always(
         "courier-agrees-with-delivery",
         DELIVERY,

@@ -14,7 +14,7 @@ const HURRY: Millis = 100;
 pub struct TestRuntime {
     world: TokioRuntime,
     time: Time,
-    /// How far the clock was moved: from now if it is the real one, else from 1970.
+    /// How far the clock was moved: from now if it flows, else from 1970.
     moved_ms: AtomicI64,
     draws: AtomicU64,
 }
@@ -23,7 +23,6 @@ pub struct TestRuntime {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Time {
     Flows,
-    Rushes,
     Stands,
     Hurries,
 }
@@ -33,12 +32,6 @@ impl TestRuntime {
     #[must_use]
     pub fn flowing() -> Self {
         Self::new(Time::Flows, 0)
-    }
-
-    /// The real clock, which each sleep moves ahead by what was asked for, and takes a hundredth of it.
-    #[must_use]
-    pub fn rushing() -> Self {
-        Self::new(Time::Rushes, 0)
     }
 
     /// A clock that stands at `at` until it is moved; chance repeats from run to run.
@@ -67,14 +60,14 @@ impl Runtime for TestRuntime {
     fn now(&self) -> Timestamp {
         let moved_ms = self.moved_ms.load(Ordering::SeqCst);
         match self.time {
-            Time::Flows | Time::Rushes => self.world.now().plus_ms(moved_ms),
+            Time::Flows => self.world.now().plus_ms(moved_ms),
             Time::Stands | Time::Hurries => Timestamp::from_millis(moved_ms),
         }
     }
 
     fn draw(&self) -> Draw {
         match self.time {
-            Time::Flows | Time::Rushes => self.world.draw(),
+            Time::Flows => self.world.draw(),
             Time::Stands | Time::Hurries => Draw::seeded(self.draws.fetch_add(1, Ordering::SeqCst)),
         }
     }
@@ -86,7 +79,7 @@ impl Runtime for TestRuntime {
     fn sleep(&self, ms: Millis) -> BoxFuture<'static, ()> {
         match self.time {
             Time::Flows | Time::Stands => self.world.sleep(ms),
-            Time::Rushes | Time::Hurries => {
+            Time::Hurries => {
                 self.advance(ms);
                 self.world.sleep(ms / HURRY)
             }
@@ -104,11 +97,6 @@ mod tests {
         let begun = flowing.now();
         flowing.advance(60_000);
         assert!(flowing.now() >= begun.plus_ms(60_000));
-
-        let rushing = TestRuntime::rushing();
-        let begun = rushing.now();
-        rushing.sleep(200).await;
-        assert!(rushing.now() >= begun.plus_ms(200));
 
         let noon = Timestamp::from_millis(1_764_000_000_000);
         let standing = TestRuntime::standing(noon);

@@ -208,7 +208,7 @@ impl Watched {
     /// The rules that `swiftcart audit` finds broken.
     async fn audit(&self) -> BTreeSet<String> {
         let options = audit::Options { url: self.server.url(), token: self.token.clone(), quiescent: false };
-        let report = audit::run(Arc::new(TestRuntime::rushing()), options).await.expect("an audit");
+        let report = audit::run(Arc::new(TestRuntime::flowing()), options).await.expect("an audit");
         report.breaches.into_iter().map(|breach| breach.rule).collect()
     }
 }

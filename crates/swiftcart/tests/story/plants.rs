@@ -41,10 +41,17 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
     ("history-ends-in-state", |s| vec![s.order(&s.promised, &[], &[("history.-1.state", Text("placed"))])]),
     ("held-equals-live-holds", |s| vec![s.supply("held = held + 1")]),
     ("available-not-negative", |s| vec![s.supply("available = -1")]),
+    ("stock-equals-ledger", |s| {
+        let sku = format!(
+            "SELECT thing FROM inventory_supply WHERE thing LIKE 'sku:%' AND store = {} ORDER BY thing LIMIT 1",
+            s.store()
+        );
+        vec![format!("UPDATE inventory_supply SET available = available + 1 WHERE store = {} AND thing = ({sku})", s.store())]
+    }),
     ("held-not-negative", |s| {
-        // Of something that nobody holds, so that a line of a live hold makes up for it.
+        // Of a slot that nobody holds, so that a line of a live hold makes up for it.
         let free = format!(
-            "FROM inventory_supply WHERE held = 0 AND thing LIKE 'sku:%' AND store = {store} ORDER BY thing LIMIT 1",
+            "FROM inventory_supply WHERE held = 0 AND thing LIKE 'slot:%' AND store = {store} ORDER BY thing LIMIT 1",
             store = s.store()
         );
         let line = format!(
@@ -95,7 +102,7 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
     ("one-accepted-offer-per-delivery", |s| vec![s.delivery(&s.delivered, &[("accepted", "2")], &[])]),
     ("one-delivery-per-courier", |s| {
         // The same delivery in two buckets, so that courier and delivery name each other.
-        let columns = "id, version, state, store, holder, accepted, created_at, ready_at, doc_v, doc";
+        let columns = "id, version, state, store, holder, goods, settled, accepted, created_at, ready_at, doc_v, doc";
         let mut statements = s.give_to_a_courier();
         statements.push(format!(
             "INSERT INTO delivery_delivery (bucket, {columns}) SELECT bucket + 1, {columns} FROM delivery_delivery WHERE id = {}",
@@ -103,6 +110,8 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
         ));
         statements
     }),
+    ("goods-are-with-somebody", |s| vec![s.delivery(&s.promised, &[("goods", "'courier'")], &[])]),
+    ("accepted-offer-has-courier", |s| vec![s.delivery(&s.promised, &[("accepted", "1")], &[])]),
     ("courier-agrees-with-delivery", |s| vec![s.task_of_a_courier(&s.delivered)]),
     ("messages-are-sent-or-given-up", |s| {
         vec![format!(
@@ -282,10 +291,10 @@ impl Scene {
         format!("(SELECT store FROM orders_order WHERE id = {})", self.id(&self.promised))
     }
 
-    /// Changes the supply of something that the promised order holds.
+    /// Changes the supply of the slot that the promised order holds: unlike a SKU it has no ledger.
     fn supply(&self, change: &str) -> String {
         let thing =
-            format!("SELECT thing FROM inventory_hold_line WHERE order_id = {} ORDER BY thing LIMIT 1", self.id(&self.promised));
+            format!("SELECT thing FROM inventory_hold_line WHERE thing LIKE 'slot:%' AND order_id = {}", self.id(&self.promised));
         format!("UPDATE inventory_supply SET {change} WHERE store = {} AND thing = ({thing})", self.store())
     }
 
