@@ -1,13 +1,15 @@
-//! What each service says of each order, joined by order.
-//! Leaves what must fit together to `rules`.
+//! What each service says of each order, joined by order: of all orders, or of the next few.
+//! Leaves what must fit together to `judge`.
 
 use std::collections::BTreeMap;
 
 use contracts::OrderId;
 use contracts::audit::Fact;
+use kernel::{Id, Timestamp};
+use web::cursor_of;
 
 use crate::pending::InFlight;
-use crate::reader::{AuditError, Reader};
+use crate::reader::{AuditError, Page, Reader};
 
 /// The place of one service's fact in what is known of an order.
 type Place = fn(&mut Known) -> &mut Option<Fact>;
@@ -21,14 +23,17 @@ const FACTS: [(&str, Place); 4] = [
     ("/v1/admin/audit/orders/facts", |known| &mut known.order),
 ];
 
-/// Where services name the breaches they find in their own tables, and payments those against the provider's books.
+/// Where services name the breaches they find in their own tables.
 pub(crate) const BREACHES: [&str; 5] = [
     "/v1/admin/audit/orders/breaches",
     "/v1/admin/audit/inventory/breaches",
     "/v1/admin/audit/payments/breaches",
     "/v1/admin/audit/delivery/breaches",
-    "/v1/admin/audit/payments/reconcile",
+    "/v1/admin/audit/notifications/breaches",
 ];
+
+/// Where payments names what differs from the provider's books.
+pub(crate) const RECONCILE: &str = "/v1/admin/audit/payments/reconcile";
 
 /// What is known of one order, by service.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -73,6 +78,37 @@ impl Shop {
     }
 }
 
+/// The next orders behind `after`, whole: what all services say of each, and where to go on. Each service is asked for a page of
+/// its own, and only as far as all of these pages reach is known what everybody says.
+pub(crate) async fn next(reader: &Reader, after: Option<&str>) -> Result<(Shop, Option<String>), AuditError> {
+    let mut facts = Facts::new();
+    let mut reached: Option<OrderId> = None;
+    for (path, place) in FACTS {
+        let page: Page<Fact> = reader.page(path, after).await?;
+        if page.next.is_some() {
+            let last = page.items.iter().map(|fact| fact.order).max();
+            reached = [reached, last].into_iter().flatten().min();
+        }
+        keep(&mut facts, place, page.items);
+    }
+    if let Some(reached) = reached {
+        facts.retain(|order, _| *order <= reached);
+    }
+    Ok((Shop(facts), reached.and_then(|order| cursor_of(&order))))
+}
+
+/// Where the orders begin that were placed at `at` or later.
+pub(crate) fn placed_from(at: Timestamp) -> Option<String> {
+    cursor_of(&Id::first_of(at))
+}
+
+fn keep(facts: &mut Facts, place: Place, said: Vec<Fact>) {
+    for fact in said {
+        let known = place(facts.entry(fact.order).or_default());
+        *known = Some(uniform(fact));
+    }
+}
+
 fn is_final(state: &str) -> bool {
     matches!(state, "delivered" | "rejected" | "cancelled")
 }
@@ -81,10 +117,7 @@ fn is_final(state: &str) -> bool {
 pub(crate) async fn read(reader: &Reader) -> Result<Shop, AuditError> {
     let mut facts = Facts::new();
     for (path, place) in FACTS {
-        for fact in reader.list::<Fact>(path).await? {
-            let known = place(facts.entry(fact.order).or_default());
-            *known = Some(uniform(fact));
-        }
+        keep(&mut facts, place, reader.list::<Fact>(path).await?);
     }
     Ok(Shop(facts))
 }

@@ -1,29 +1,40 @@
 //! Whether the living shop keeps its promises: reads what each service says of each order, joins it, judges it by the
-//! invariants of the product, and reports what it found broken twice.
+//! invariants of the product, and reports what it found broken twice; once ([`run`]), or again and again ([`Watch`]).
 //! Leaves the rules inside one service to that service, whose own breaches it only passes on.
+//!
+//! Reading order: `rules` (what must be so), `judge` (between services), `facts`, `pending`, then `watch`.
 
+mod config;
 mod facts;
+mod judge;
 mod pending;
 mod reader;
 mod report;
 mod rules;
+mod status;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use contracts::audit::Breach;
 use kernel::{Millis, Runtime, Timestamp};
+use web::Peer;
 
+pub use config::Config;
 pub use facts::{Known, Shop};
+pub use judge::{Terms, judge};
 pub use pending::{InFlight, Pending, ServicePending};
-pub use reader::AuditError;
+pub use reader::{AuditError, Token};
 pub use report::Report;
-pub use rules::judge;
+pub use rules::{By, Holds, RULES, Rule, rule};
+pub use status::{Glance, Open, Status, Sweep};
+pub use watch::Watch;
 
 use reader::Reader;
 
-/// How long a suspicion rests before it is looked at again.
-const PAUSE_MS: Millis = 1000;
+/// How long a suspicion rests at least before it is looked at again.
+const PAUSE_MS: Millis = 250;
 
 /// How long the services may take to hear what had been said before the first look.
 const CATCH_UP_WITHIN_MS: Millis = 30_000;
@@ -49,22 +60,24 @@ impl std::fmt::Debug for Options {
 }
 
 /// Audits the shop. Services are read one after the other while they work, so a breach counts only if it is seen twice, and
-/// the second look waits until every service has heard what had been said before the first.
+/// the second look waits until every service has heard what had been said before the first. Who has not heard it by
+/// then is a breach too, and is judged all the same.
 ///
 /// # Errors
 /// If the shop cannot be read: it does not answer, refuses the token, or answers what is no audit.
 pub async fn run(runtime: Arc<dyn Runtime>, options: Options) -> Result<Report, AuditError> {
-    let reader = Reader::new(runtime.clone(), &options)?;
-    let first = Look::take(&reader, options.quiescent).await?;
-    if first.breaches.is_empty() {
-        return first.report(&reader, &options, |_| false).await;
+    let reader = reader(runtime.clone(), &options)?;
+    let first = Look::take(&reader, &*runtime, options.quiescent).await?;
+    if first.breaches.is_empty() && first.pending.behind().next().is_none() {
+        return Ok(first.report(&options, |_| false));
     }
-    let marks = pending::read(&reader).await?;
     runtime.sleep(PAUSE_MS).await;
-    catch_up(&*runtime, &reader, &marks).await?;
+    let unheard = catch_up(&*runtime, &reader, &first.pending).await?;
     let suspects: BTreeSet<(String, String)> = first.breaches.iter().map(name_of).collect();
-    let second = Look::take(&reader, options.quiescent).await?;
-    second.report(&reader, &options, |breach| suspects.contains(&name_of(breach))).await
+    let last = if suspects.is_empty() { first } else { Look::take(&reader, &*runtime, options.quiescent).await? };
+    let mut report = last.report(&options, |breach| suspects.contains(&name_of(breach)));
+    report.breaches.extend(unheard);
+    Ok(report)
 }
 
 /// What keeps the shop from being quiescent, without reading any order.
@@ -72,32 +85,42 @@ pub async fn run(runtime: Arc<dyn Runtime>, options: Options) -> Result<Report, 
 /// # Errors
 /// As [`run`].
 pub async fn in_flight(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Vec<InFlight>, AuditError> {
-    Ok(pending::read(&Reader::new(runtime, options)?).await?.in_flight())
+    Ok(pending::read(&reader(runtime, options)?).await?.in_flight())
+}
+
+fn reader(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Reader, AuditError> {
+    let peer = Peer::remote(&options.url).map_err(|error| AuditError::Address(error.to_string()))?;
+    let token = options.token.clone();
+    Ok(Reader::patient(runtime, peer, Arc::new(move || Ok(token.clone()))))
 }
 
 /// One reading of everything.
 struct Look {
     shop: Shop,
     breaches: Vec<Breach>,
+    /// Read last, so that it also tells how far the services had spoken by then.
+    pending: Pending,
 }
 
 impl Look {
-    async fn take(reader: &Reader, quiescent: bool) -> Result<Self, AuditError> {
+    async fn take(reader: &Reader, runtime: &dyn Runtime, quiescent: bool) -> Result<Self, AuditError> {
         let shop = facts::read(reader).await?;
-        let mut breaches = judge(&shop, quiescent);
-        for path in facts::BREACHES {
+        let mut breaches = judge(&shop, Terms { now: runtime.now(), quiescent });
+        for path in facts::BREACHES.into_iter().chain([facts::RECONCILE]) {
             breaches.extend(reader.list::<Breach>(path).await?);
         }
-        Ok(Self { shop, breaches })
+        let pending = pending::read(reader).await?;
+        breaches.extend(pending.breaches());
+        Ok(Self { shop, breaches, pending })
     }
 
-    async fn report(self, reader: &Reader, options: &Options, keep: impl Fn(&Breach) -> bool) -> Result<Report, AuditError> {
+    fn report(self, options: &Options, keep: impl Fn(&Breach) -> bool) -> Report {
         let mut in_flight = self.shop.in_flight();
         if options.quiescent {
-            in_flight.extend(pending::read(reader).await?.in_flight());
+            in_flight.extend(self.pending.in_flight());
         }
         let breaches = self.breaches.into_iter().filter(keep).collect();
-        Ok(Report { orders: self.shop.orders(), quiescent: options.quiescent, breaches, in_flight })
+        Report { orders: self.shop.orders(), quiescent: options.quiescent, breaches, in_flight }
     }
 }
 
@@ -105,14 +128,16 @@ fn name_of(breach: &Breach) -> (String, String) {
     (breach.rule.clone(), breach.subject.clone())
 }
 
-/// Waits until every subscription has passed where its source stood at `marks`. Who does not get there within the time is
-/// judged all the same: what it has not heard for so long is not consumed.
-async fn catch_up(runtime: &dyn Runtime, reader: &Reader, marks: &Pending) -> Result<(), AuditError> {
+/// Waits until every subscription has passed where its source stood at `marks`, and tells which have not within the time.
+async fn catch_up(runtime: &dyn Runtime, reader: &Reader, marks: &Pending) -> Result<Vec<Breach>, AuditError> {
     let until: Timestamp = runtime.now().plus_ms(CATCH_UP_WITHIN_MS);
-    while runtime.now() < until && !pending::read(reader).await?.has_passed(marks) {
+    loop {
+        let unheard = pending::read(reader).await?.unheard(marks);
+        if unheard.is_empty() || runtime.now() >= until {
+            return Ok(unheard);
+        }
         runtime.sleep(CATCH_UP_EVERY_MS).await;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::audit::Breach;
 use serde::{Deserialize, Serialize};
 
 use crate::reader::{AuditError, Reader};
@@ -62,17 +63,37 @@ impl Pending {
         self.items.iter().flat_map(ServicePending::in_flight).collect()
     }
 
+    /// What must not be: parked events, at every instant.
+    pub(crate) fn breaches(&self) -> Vec<Breach> {
+        let parked = self.items.iter().filter(|item| item.parked > 0);
+        let breach = |item: &ServicePending| {
+            let detail = format!("{} events are parked", item.parked);
+            Breach { rule: "no-event-is-parked".to_owned(), subject: item.service.clone(), detail }
+        };
+        parked.map(breach).collect()
+    }
+
+    /// The subscriptions that are behind, each with its consumer.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = (&str, &Behind)> {
+        let all = self.items.iter().flat_map(|item| item.behind.iter().map(|behind| (item.service.as_str(), behind)));
+        all.filter(|(_, behind)| behind.seq < behind.last)
+    }
+
+    /// The subscriptions that have not come as far as their source had spoken at `marks`.
+    pub(crate) fn unheard(&self, marks: &Self) -> Vec<Breach> {
+        let now: BTreeMap<(&str, &str), &Behind> =
+            self.behind().map(|(service, behind)| ((service, behind.source.as_str()), behind)).collect();
+        let late = marks.behind().filter_map(|(service, mark)| {
+            let now = now.get(&(service, mark.source.as_str())).filter(|now| now.seq < mark.last)?;
+            Some(unheard(service, now))
+        });
+        late.collect()
+    }
+
     /// Whether every subscription has come as far as its source had spoken at `marks`.
     #[must_use]
     pub fn has_passed(&self, marks: &Self) -> bool {
-        let behind = |service: &str, source: &str| {
-            let items = self.items.iter().filter(move |item| item.service == service);
-            items.flat_map(|item| &item.behind).find(move |behind| behind.source == source).cloned()
-        };
-        marks.items.iter().all(|item| {
-            // A subscription that is not listed any more has caught up.
-            item.behind.iter().all(|mark| behind(&item.service, &mark.source).is_none_or(|now| now.seq >= mark.last))
-        })
+        self.unheard(marks).is_empty()
     }
 }
 
@@ -86,6 +107,16 @@ impl ServicePending {
         let behind = self.behind.iter().filter(|behind| behind.seq < behind.last);
         found.extend(behind.map(|behind| format!("has heard {} up to {} of {}", behind.source, behind.seq, behind.last)));
         found.into_iter().map(|what| InFlight { subject: self.service.clone(), what }).collect()
+    }
+}
+
+/// The breach of `service`, which stands at `behind` for longer than it may.
+pub(crate) fn unheard(service: &str, behind: &Behind) -> Breach {
+    let Behind { source, seq, last } = behind;
+    Breach {
+        rule: "events-are-heard".to_owned(),
+        subject: format!("{service} {source}"),
+        detail: format!("{service} has heard {source} up to {seq} of {last}, and gets no further"),
     }
 }
 
@@ -107,6 +138,16 @@ mod tests {
     fn standing_timers_are_at_rest_and_all_else_is_not() {
         assert!(pending(&[("make-slots", 3), ("hold-expiry", 0)], 0, 9, 9).in_flight().is_empty());
         assert_eq!(pending(&[("hold-expiry", 2)], 1, 8, 9).in_flight().len(), 3);
+    }
+
+    #[test]
+    fn who_gets_no_further_and_what_is_parked_are_breaches() {
+        let marks = pending(&[], 2, 5, 9);
+        let rules = |breaches: Vec<Breach>| breaches.into_iter().map(|breach| (breach.rule, breach.subject)).collect::<Vec<_>>();
+        assert_eq!(rules(marks.breaches()), [("no-event-is-parked".to_owned(), "payments".to_owned())]);
+        let unheard = pending(&[], 0, 8, 20).unheard(&marks);
+        assert_eq!(rules(unheard), [("events-are-heard".to_owned(), "payments orders".to_owned())]);
+        assert!(pending(&[], 0, 9, 20).unheard(&marks).is_empty());
     }
 
     #[test]

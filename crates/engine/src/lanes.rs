@@ -34,6 +34,16 @@ pub enum Lane {
 impl Lane {
     const ALL: [Self; 4] = [Self::Money, Self::Saga, Self::Order, Self::Rest];
 
+    /// As it is told.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Money => "money",
+            Self::Saga => "saga",
+            Self::Order => "order",
+            Self::Rest => "rest",
+        }
+    }
+
     /// How many places of a full batch are this lane's own.
     fn share(self) -> usize {
         match self {
@@ -86,6 +96,12 @@ impl Lanes {
         }
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// How many inputs wait in each lane, by its name.
+    pub(crate) fn waiting(&self) -> [(&'static str, usize); 4] {
+        let state = self.lock();
+        Lane::ALL.map(|lane| (lane.as_str(), state.lanes[lane as usize].inputs.len()))
     }
 
     /// The next batch: first every lane's own share, then whatever waits, lane by lane. `None` once closed and empty.

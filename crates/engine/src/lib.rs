@@ -36,7 +36,7 @@ pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
 pub use resync::{Copied, Position, Progress, Republish, Resync};
 pub use runtime::TokioRuntime;
-pub use service::{Behind, Pending, Running, Service, Settings, Stopped, start};
+pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};
 pub use tables::{MIGRATIONS, READS, TABLES};
 pub use tally::Field;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kernel::{BoxFuture, Fault, Runtime};
+use kernel::{BoxFuture, Fault, Millis, Runtime};
 use log::Wakes;
 use serde::Serialize;
 use store::{Error, Migration, Read, Row, Store, Table};
@@ -18,7 +18,7 @@ use crate::lanes::Lanes;
 use crate::lease::Leadership;
 use crate::reader::{Reader, first_source, outbox_of};
 use crate::subscription::{Subscription, outbox_cursor};
-use crate::tables::{Cursor, PARKED_COUNT, TIMERS_SET};
+use crate::tables::{Cursor, PARKED_COUNT, TIMERS_OVERDUE, TIMERS_SET};
 use crate::timers::{TimerKind, Timers};
 use crate::watchers::Watchers;
 
@@ -88,6 +88,21 @@ pub struct Stopped {
     pub why: String,
 }
 
+/// What a service has before it, in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gauges {
+    /// How many timers fell due at least [`OVERDUE_AFTER_MS`] ago and have not fired.
+    pub timers_overdue: i64,
+    /// By how many numbers of each log, named by its service, the cursor stands before the last event that concerns this one:
+    /// so many events at most are unheard.
+    pub unheard: BTreeMap<&'static str, i64>,
+    /// How many inputs wait in each lane of this process.
+    pub waiting: BTreeMap<&'static str, usize>,
+}
+
+/// How late a timer may be before it counts as overdue.
+pub const OVERDUE_AFTER_MS: Millis = 5000;
+
 /// A log that was not read to its end.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Behind {
@@ -135,13 +150,36 @@ impl Running {
         subscription.inspect(|subscription| subscription.breaker.resume()).is_some()
     }
 
+    /// What the service has before it in numbers for those who watch it.
+    ///
+    /// # Errors
+    /// As [`Running::pending`].
+    pub async fn gauges(&self) -> Result<Gauges, Fault> {
+        let (handle, service) = (&self.handle, self.handle.service);
+        let overdue_before = handle.runtime.now().plus_ms(-OVERDUE_AFTER_MS);
+        let overdue = handle.read(&TIMERS_OVERDUE, vec![service.into(), overdue_before.into()]).await?;
+        let timers_overdue = overdue.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
+        let mut unheard = BTreeMap::new();
+        for subscription in &self.subscriptions {
+            let stands = self.stand(subscription).await?;
+            unheard.insert(subscription.to, (stands.last - stands.seq).max(0));
+        }
+        Ok(Gauges { timers_overdue, unheard, waiting: handle.lanes.waiting().into() })
+    }
+
     async fn behind(&self, subscription: &Subscription) -> Result<Option<Behind>, Fault> {
+        let stands = self.stand(subscription).await?;
+        Ok((stands.seq < stands.last).then_some(stands))
+    }
+
+    /// Where the service stands in a log, and where the last event there is that concerns it.
+    async fn stand(&self, subscription: &Subscription) -> Result<Behind, Fault> {
         let outbox = outbox_of(subscription.to, &self.handle).await?;
         let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
         let last = outbox.last(&topics).await.map_err(fault_of)?;
         let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, outbox.source())).await?;
         let seq = cursor.map_or(0, |(cursor, _)| cursor.seq);
-        Ok((seq < last).then(|| Behind { source: outbox.source().to_owned(), seq, last }))
+        Ok(Behind { source: outbox.source().to_owned(), seq, last })
     }
 
     /// How many events the service has said, by its head row; so also whether it reaches its database.

@@ -16,7 +16,8 @@ pub const MIGRATIONS: &[Migration] = &[
 pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &DROPPED, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &PARKED_COUNT, &PARKED_PAGE, &PARKED_FIRST];
+pub static READS: &[&Read] =
+    &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &TIMERS_OVERDUE, &PARKED_COUNT, &PARKED_PAGE, &PARKED_FIRST];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.
@@ -131,6 +132,14 @@ pub(crate) static TIMERS_SET: Read = Read {
     sql: "SELECT kind, count(*) FROM engine_timer WHERE service = $1 GROUP BY kind ORDER BY kind",
     arguments: &[Kind::Text],
     answer: &[Kind::Text, Kind::Int],
+};
+
+/// How many timers fell due before an instant and stand there still: service, instant.
+pub(crate) static TIMERS_OVERDUE: Read = Read {
+    name: "engine.timers-overdue",
+    sql: "SELECT count(*) FROM engine_timer WHERE service = $1 AND due_at < $2",
+    arguments: &[Kind::Text, Kind::Int],
+    answer: &[Kind::Int],
 };
 
 pub(crate) static PARKED_COUNT: Read = Read {

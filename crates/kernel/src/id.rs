@@ -82,6 +82,23 @@ impl Id {
         Self(bytes)
     }
 
+    /// The least id of `at`: every id that was made from then on is greater, every earlier one smaller.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        let millis = u64::try_from(at.as_millis()).unwrap_or_default().to_be_bytes();
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&millis[2..]);
+        Self(bytes)
+    }
+
+    /// When it was made, to the millisecond.
+    #[must_use]
+    pub fn made_at(self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.0[..6]);
+        Timestamp::from_millis(i64::from_be_bytes(millis))
+    }
+
     /// The bucket written into the id. A forged id names a bucket too; nothing is found there.
     #[must_use]
     pub fn bucket(self) -> Bucket {
@@ -190,6 +207,8 @@ mod tests {
             let later = Id::new(Timestamp::from_millis(at + 1), Bucket(0), &mut draw);
             prop_assert_eq!(id.bucket(), Bucket(bucket));
             prop_assert!(id < later);
+            prop_assert_eq!(id.made_at(), Timestamp::from_millis(at));
+            prop_assert!(Id::first_of(id.made_at()) < id && id < Id::first_of(later.made_at()));
             prop_assert_eq!(id.to_string().parse(), Ok(id));
             prop_assert_eq!(id.to_string().as_bytes()[14], b'7');
         }

@@ -6,6 +6,7 @@ mod resync;
 
 use std::sync::Arc;
 
+use audit::Glance;
 use engine::Running;
 use kernel::Fault;
 use web::{Access, Answer, Routes, State, json};
@@ -16,6 +17,7 @@ use crate::tables::Copying;
 struct Program {
     running: Vec<Arc<Running>>,
     copying: Arc<Copying>,
+    audit: Option<Glance>,
 }
 
 impl Program {
@@ -32,14 +34,15 @@ impl Program {
 }
 
 /// The routes.
-pub(crate) fn routes(running: Vec<Arc<Running>>) -> Routes {
+pub(crate) fn routes(running: Vec<Arc<Running>>, audit: Option<Glance>) -> Routes {
     Routes::new("swiftcart")
         .get("/livez", Access::anyone(), live)
         .get("/readyz", Access::anyone(), ready)
         .get("/v1/admin/audit/pending", Access::admin(), pending)
+        .get("/v1/admin/audit/watch", Access::admin(), watch)
         .merge(dead_letters::routes())
         .merge(resync::routes())
-        .with_state(Program { running, copying: Arc::new(Copying::new()) })
+        .with_state(Program { running, copying: Arc::new(Copying::new()), audit })
 }
 
 /// The process answers.
@@ -63,4 +66,10 @@ async fn pending(State(program): State<Program>) -> Result<Answer, Fault> {
         items.push(running.pending().await?);
     }
     Ok(Answer::ok(json!({ "items": items })))
+}
+
+/// What the audit of this process has seen: the breaches that stand, each since when, and how far it has looked.
+async fn watch(State(program): State<Program>) -> Result<Answer, Fault> {
+    let audit = program.audit.ok_or_else(|| Fault::not_found("watch"))?;
+    Ok(Answer::ok(audit.status()))
 }

@@ -84,6 +84,9 @@ pub(crate) struct Audit {
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the invariants that are checked, and ask nobody.
+    #[arg(long)]
+    pub(crate) rules: bool,
 }
 
 /// A living shop, spoken to as its admin.

@@ -22,6 +22,9 @@ use crate::{operate, sample, sandbox_provider};
 /// How long a connection may take to send the head of its next request.
 pub(crate) const HEAD_MS_MAX: i64 = 30_000;
 
+/// How many may read the metrics at once.
+const METRICS_CONNECTIONS_MAX: usize = 16;
+
 /// Does what the arguments say.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "fail-points")]
@@ -53,6 +56,9 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     } else {
         sample_shop(&shop, &settings.server.data).await?;
     }
+    if !settings.server.metrics_listen.is_empty() {
+        show_metrics(&settings.server.metrics_listen, &shop).await?;
+    }
     println!("SwiftCart is open at http://{}", listener.local_addr()?);
     let limits = ServeLimits {
         connections_max: settings.server.connections_max,
@@ -62,6 +68,19 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     web::serve(listener, shop.router.clone(), shop.runtime.clone(), limits, asked_to_stop()).await;
     shop.shut_down().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the metrics at `address` to anyone for as long as the shop lives.
+async fn show_metrics(address: &str, shop: &Shop) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+    println!("Metrics are shown at http://{}/metrics", listener.local_addr()?);
+    let (router, runtime, ended) = (shop.metrics.clone(), shop.runtime.clone(), shop.ended());
+    let limits = ServeLimits { connections_max: METRICS_CONNECTIONS_MAX, head_ms_max: HEAD_MS_MAX, drain_ms_max: 0 };
+    let serving = async move {
+        web::serve(listener, router, runtime, limits, ended).await;
+    };
+    shop.runtime.spawn("metrics", Box::pin(serving));
+    Ok(())
 }
 
 /// Makes the sample shop, prints its logins and writes them to the data directory.
@@ -131,6 +150,10 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
 
 /// Asks a living shop about every invariant.
 async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
+    if arguments.rules {
+        print_rules(arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
     let token = load::admin_token(runtime.clone(), &arguments.logins, &arguments.url).await?;
     let report = audit::run(runtime, audit::Options { url: arguments.url, token, quiescent: arguments.quiescent }).await?;
@@ -140,6 +163,17 @@ async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
         println!("{report}");
     }
     Ok(exit_code(report.is_clean()))
+}
+
+fn print_rules(as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(audit::RULES)?);
+        return Ok(());
+    }
+    for rule in audit::RULES {
+        println!("{:<32} {:<14} {:<8} {}", rule.name, rule.by.to_string(), rule.holds.to_string(), rule.says);
+    }
+    Ok(())
 }
 
 async fn replay(arguments: Replay) -> anyhow::Result<ExitCode> {

@@ -10,12 +10,13 @@ use log::Wakes;
 use sandbox::Given;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, Peer, Router, Routes, Seal};
+use web::{Access, Door, Keyring, Limits, Peer, Router, Routes, Seal};
 
-use crate::admin;
 use crate::data_dir::DataDir;
+use crate::metrics::{self, Measured};
 use crate::settings::Settings;
 use crate::tables::{self, Parts};
+use crate::{admin, auditor};
 
 /// How often the keys that verify tokens are looked for again.
 const KEYRING_REFRESH_MS: Millis = 1000;
@@ -27,6 +28,8 @@ const RETRY_AFTER_MS: Millis = 1000;
 pub(crate) struct Shop {
     /// Its routes behind the door.
     pub(crate) router: Router,
+    /// Its metrics for anyone, for a listener that only monitoring reaches.
+    pub(crate) metrics: Router,
     /// What these routes are, and for whom: for the tests that try all of them.
     #[cfg(test)]
     pub(crate) routes: Vec<web::RouteInfo>,
@@ -67,7 +70,8 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
     let parts = Parts::default();
-    let services = tables::services(settings, &parts);
+    let mut services = tables::services(settings, &parts);
+    let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
     let built_in = settings.payments.provider.built_in();
@@ -98,12 +102,23 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     };
     // What payments and the provider say to each other has a door of its own: it must not wait behind what others ask for.
     parts.inside.connect(open(provider.routes(settings).merge(doors.payments_routes(settings, &parts))));
-    let routes =
-        doors.routes(settings, seal.clone(), &parts).merge(provider.routes(settings)).merge(admin::routes(running.clone()));
+    let glance = audit.as_ref().map(audit::Watch::glance);
+    let measured = Measured { running: running.clone(), audit: glance.clone(), runtime: runtime.clone() };
+    let routes = doors
+        .routes(settings, seal.clone(), &parts)
+        .merge(provider.routes(settings))
+        .merge(admin::routes(running.clone(), glance))
+        .merge(metrics::routes(Access::admin(), measured.clone()));
     #[cfg(test)]
     let list = routes.list();
+    let metrics = Door::new(runtime.clone(), Keyring::new(), limits).open(metrics::routes(Access::anyone(), measured));
+    let router = open(routes);
+    if let Some(audit) = &audit {
+        auditor::connect(audit, &router, &keyring, &runtime)?;
+    }
     Ok(Shop {
-        router: open(routes),
+        router,
+        metrics,
         #[cfg(test)]
         routes: list,
         #[cfg(test)]
@@ -211,11 +226,17 @@ impl Shop {
         Ok(said)
     }
 
+    /// Ends when the shop stops.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut alive = self.alive.subscribe();
+        async move { while alive.changed().await.is_ok() {} }
+    }
+
     /// Stops every service: each ends what it has begun.
     pub(crate) async fn shut_down(self) {
         drop(self.alive);
         // The routes hold the services too; without the router nobody does.
-        drop((self.router, self.identity));
+        drop((self.router, self.metrics, self.identity));
         let stops = self.running.iter().map(|running| running.shut_down());
         futures_util::future::join_all(stops).await;
     }

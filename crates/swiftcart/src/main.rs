@@ -1,6 +1,7 @@
 //! The binary: parses the command line and calls one function. Leaves everything else to the modules beside it.
 
 mod admin;
+mod auditor;
 #[cfg(test)]
 mod broken_input;
 mod cli;
@@ -10,6 +11,7 @@ mod data_dir;
 #[cfg(feature = "fail-points")]
 mod fail_points;
 mod logins;
+mod metrics;
 mod operate;
 mod sample;
 mod sandbox_provider;

@@ -23,6 +23,7 @@ const ENVIRONMENT: &str = "SWIFTCART__";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: String,
     pub(crate) data: PathBuf,
     pub(crate) database: String,
     pub(crate) database_connections: usize,
@@ -47,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) sandbox: sandbox::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) notifications: notifications::Config,
+    pub(crate) audit: audit::Config,
 }
 
 impl Settings {
@@ -91,6 +93,7 @@ impl Settings {
         let sandbox = section(&all, "sandbox", sandbox::Config::validate, &mut wrong);
         let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
         let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
+        let audit = section(&all, "audit", audit::Config::validate, &mut wrong);
         told(&wrong)?;
         let missing = "a section without faults has a value";
         let mut settings = Self {
@@ -103,6 +106,7 @@ impl Settings {
             sandbox: sandbox.context(missing)?,
             delivery: delivery.context(missing)?,
             notifications: notifications.context(missing)?,
+            audit: audit.context(missing)?,
         };
         // One number of the shop, which every service that makes ids needs.
         for buckets in [
@@ -143,6 +147,9 @@ impl Server {
         }
         if Buckets::new(self.buckets).is_none() {
             wrong.push(format!("server.buckets must be a power of two of at most {}", Buckets::MAX));
+        }
+        if !self.metrics_listen.is_empty() && self.metrics_listen.parse::<SocketAddr>().is_err() {
+            wrong.push("server.metrics_listen must be an address as 127.0.0.1:9100, or empty".to_owned());
         }
         if !self.database.is_empty() && !self.database.starts_with("postgres://") && !self.database.starts_with("postgresql://") {
             wrong.push("server.database must begin with postgres:// or be empty for the embedded database".to_owned());
@@ -247,6 +254,7 @@ mod tests {
         assert_eq!(settings.sandbox, sandbox::Config::default());
         assert_eq!(settings.delivery, delivery::Config::default());
         assert_eq!(settings.notifications, notifications::Config::default());
+        assert_eq!(settings.audit, audit::Config::default());
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use door::{Door, Limits};
 pub use handler::Handler;
 pub use idempotency::{Fingerprint, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, key_reused};
 pub use incoming::{Extract, Headers, Incoming, State};
-pub use page::{Listing, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
+pub use page::{Listing, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page, cursor_of};
 pub use path::Path;
 pub use peer::{PEER_ANSWER_BYTES_MAX, Peer, PeerAnswer, PeerAsk, PeerFault, PeerUrlError};
 pub use problem::{PROBLEM_TYPE_BASE, Problem};

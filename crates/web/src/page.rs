@@ -51,7 +51,10 @@ impl<S: Sync, K: DeserializeOwned + Send> Extract<S> for Page<K> {
     }
 }
 
-fn cursor_of(key: &impl Serialize) -> Option<String> {
+/// What a list's `next` is behind an item of `key`: for whoever reads a list on from an item that ended no page. `None` if
+/// the key is not JSON.
+#[must_use]
+pub fn cursor_of(key: &impl Serialize) -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(key).ok()?))
 }
 

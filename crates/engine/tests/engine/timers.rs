@@ -106,7 +106,7 @@ async fn what_fell_due_during_a_stop_fires_after_the_log_was_read() {
     for engine in ENGINES {
         let database = ready(engine).await;
         let process = Process::on(database.store.clone());
-        let (bank, counter) = (process.start(bank()).await, process.start(clockwork()).await);
+        let [bank, counter] = [process.start(bank()).await, process.start(clockwork()).await];
         set(&counter, &["meanwhile"], 3_600_000).await;
         counter.shut_down().await;
         // More than one read brings.
@@ -149,5 +149,24 @@ async fn a_broken_timer_is_put_off_and_stops_no_other() {
         process.world.move_on(61_000);
         assert_eq!(due_now().await, 4, "{engine:?}: they are tried again in a minute");
         counter.shut_down().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_overdue_and_unheard_is_counted() {
+    for engine in ENGINES {
+        let database = ready(engine).await;
+        let process = Process::on(database.store.clone());
+        let [bank, counter] = [process.start(bank()).await, process.start(clockwork()).await];
+        set(&counter, &["late", "later"], 3_600_000).await;
+        until("all is read", || async { counter.gauges().await.unwrap().unheard["bank"] == 0 }).await;
+        counter.shut_down().await;
+        say(&bank.handle, &["x"], 1, 3).await;
+        let gauges = counter.gauges().await.unwrap();
+        assert_eq!(gauges.timers_overdue, 0, "{engine:?}");
+        assert!(gauges.unheard["bank"] > 0 && gauges.waiting["order"] == 0, "{engine:?}: {gauges:?}");
+        process.world.move_on(3_600_000 + 2 * engine::OVERDUE_AFTER_MS);
+        assert_eq!(counter.gauges().await.unwrap().timers_overdue, 2, "{engine:?}");
+        bank.shut_down().await;
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::process::{Process, free_address, swiftcart};
+use super::process::{Log, Process, free_address, swiftcart};
 use super::requests::request;
 
 /// A provider that runs.
@@ -66,5 +66,5 @@ fn open(data: &Path, address: &str, arguments: &[String], environment: &[(&str, 
     let mut command = swiftcart();
     command.arg("sandbox-provider").arg("--data").arg(data).args(["--listen", address]).args(arguments);
     command.envs(environment.iter().copied());
-    Process::start(command, "The sandbox provider is open at")
+    Process::start(command, "The sandbox provider is open at", &Log::default())
 }

@@ -12,4 +12,5 @@ pub(crate) use bank::Bank;
 pub(crate) use process::{free_address, swiftcart};
 #[allow(unused_imports, reason = "each suite uses a part of it")]
 pub(crate) use requests::{request, send_form};
-pub(crate) use server::{Server, migrate};
+#[allow(unused_imports, reason = "each suite uses a part of it")]
+pub(crate) use server::{Server, baskets, migrate, said};

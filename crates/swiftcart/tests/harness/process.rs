@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The binary under test.
@@ -20,6 +21,30 @@ pub(crate) fn free_address() -> String {
     listener.local_addr().expect("its address").to_string()
 }
 
+/// What a process has told on its standard error output, through all its lives.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Keeps what comes, and tells it on.
+    fn keep(&self, said: ChildStderr) {
+        let log = self.clone();
+        let kept = std::thread::Builder::new().spawn(move || {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                log.0.lock().expect("the log").push(line);
+            }
+        });
+        kept.expect("a thread");
+    }
+
+    /// What holds all of `words`.
+    pub(super) fn told(&self, words: &[&str]) -> Vec<String> {
+        let log = self.0.lock().expect("the log");
+        log.iter().filter(|line| words.iter().all(|word| line.contains(word))).cloned().collect()
+    }
+}
+
 /// A process of the binary, which ends with this.
 pub(super) struct Process {
     child: Child,
@@ -33,8 +58,10 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command` and waits until it says a line that begins with `word`, or has ended.
-    pub(super) fn start(mut command: Command, word: &str) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the process starts");
+    pub(super) fn start(mut command: Command, word: &str, log: &Log) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the process starts");
+        log.keep(child.stderr.take().expect("its log"));
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut said = String::new();
         let open = lines.by_ref().map_while(Result::ok).any(|line| {

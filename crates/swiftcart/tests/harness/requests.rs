@@ -16,7 +16,17 @@ pub(crate) fn send_form(address: &str, path: &str, form: &str) -> Option<(u16, V
     request_of(address, "application/x-www-form-urlencoded", "POST", path, "", form)
 }
 
+/// What is read at `path`, as text; `None` as for [`request`].
+pub(super) fn text(address: &str, path: &str, headers: &str) -> Option<String> {
+    exchange(address, "application/json", "GET", path, headers, "").map(|(_, text)| text)
+}
+
 fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
+    let (status, text) = exchange(address, kind, method, path, headers, body)?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+fn exchange(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     let length = body.len();
     let head = format!(
@@ -27,6 +37,5 @@ fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;
-    let text = answer.split_once("\r\n\r\n")?.1;
-    Some((status, serde_json::from_str(text).unwrap_or(Value::Null)))
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }

@@ -6,8 +6,26 @@ use std::process::{ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
-use super::process::{Process, free_address, swiftcart};
-use super::requests::request;
+use super::process::{Log, Process, free_address, swiftcart};
+use super::requests::{request, text};
+
+/// A watch that looks often enough to meet a story while it happens.
+const AWAKE: [(&str, &str); 4] = [
+    ("SWIFTCART__AUDIT__PAGE_PAUSE_MS", "20"),
+    ("SWIFTCART__AUDIT__SHARE_MAX_PERCENT", "20"),
+    ("SWIFTCART__AUDIT__INSTANTS_EVERY_MS", "200"),
+    ("SWIFTCART__AUDIT__SWEEP_EVERY_MS", "500"),
+];
+
+/// The baskets that come with the program.
+pub(crate) fn baskets() -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
+}
+
+/// Everything that a command said.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
 
 /// A shop as a process.
 pub(crate) struct Server {
@@ -15,6 +33,7 @@ pub(crate) struct Server {
     address: String,
     data: PathBuf,
     arguments: Vec<String>,
+    log: Log,
 }
 
 impl Server {
@@ -34,8 +53,9 @@ impl Server {
     pub(crate) fn try_start(address: String, data: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let process = open(data, &address, &arguments, &environment);
-        Self { process, address, data: data.to_owned(), arguments }
+        let log = Log::default();
+        let process = open(data, &address, &arguments, &environment, &log);
+        Self { process, address, data: data.to_owned(), arguments, log }
     }
 
     /// Whether it was open before it ended, if it has.
@@ -64,8 +84,13 @@ impl Server {
     /// ended, if it has.
     pub(crate) fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
         self.process.kill();
-        self.process = open(&self.data, &self.address, &self.arguments, environment);
+        self.process = open(&self.data, &self.address, &self.arguments, environment, &self.log);
         self.is_open()
+    }
+
+    /// What it has told, in any of its lives, that holds all of `words`.
+    pub(crate) fn told(&self, words: &[&str]) -> Vec<String> {
+        self.log.told(words)
     }
 
     /// Waits until it has ended by itself; says whether it did within the time.
@@ -117,6 +142,11 @@ impl Server {
         request(&self.address, method, path, headers, body)
     }
 
+    /// What is read at `path`, as text; `None` as for [`Server::request`].
+    pub(crate) fn text(&self, path: &str, headers: &str) -> Option<String> {
+        text(&self.address, path, headers)
+    }
+
     /// How many orders there are, as far as the server answers.
     pub(crate) fn orders(&self, token: &str) -> usize {
         let mut count = 0;
@@ -141,9 +171,9 @@ pub(crate) fn migrate(url: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn open(data: &Path, address: &str, arguments: &[String], environment: &[(&str, &str)]) -> Process {
+fn open(data: &Path, address: &str, arguments: &[String], environment: &[(&str, &str)], log: &Log) -> Process {
     let mut command = swiftcart();
     command.arg("serve").arg("--data").arg(data).args(["--listen", address]).args(arguments);
-    command.envs(environment.iter().copied());
-    Process::start(command, "SwiftCart is open at")
+    command.envs(AWAKE).envs(environment.iter().copied());
+    Process::start(command, "SwiftCart is open at", log)
 }

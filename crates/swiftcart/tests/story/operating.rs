@@ -5,8 +5,7 @@ use std::process::Output;
 
 use testkit::{Engine, admin};
 
-use crate::harness::{Server, migrate, swiftcart};
-use crate::stories::said;
+use crate::harness::{Server, migrate, said, swiftcart};
 
 /// Every copy that there is.
 const COPIES: [(&str, &str); 12] = [

@@ -1,13 +1,11 @@
 //! The stories: each starts from nothing and ends with a quiescent audit.
 //! Leaves starting and asking to `server`.
 
-use std::path::PathBuf;
-use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
+use crate::harness::{Bank, Server, baskets, free_address, migrate, said, swiftcart};
 
 /// How often an audit may find that money is still on its way.
 const AUDITS_MAX: usize = 60;
@@ -15,12 +13,25 @@ const AUDITS_MAX: usize = 60;
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
 
-fn baskets() -> String {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv").display().to_string()
-}
-
-pub(crate) fn said(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+/// The watch has looked at everything at least once more, and in all that time it has found nothing.
+fn nothing_was_found(servers: &[&Server]) {
+    for server in servers {
+        assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
+    }
+    let tokens: Vec<String> = servers.iter().map(|server| server.admin_token()).collect();
+    let sweeps = || -> u64 {
+        let watches = servers.iter().zip(&tokens).map(|(server, token)| {
+            let headers = format!("Authorization: Bearer {token}\r\n");
+            let (status, watch) = server.request("GET", "/v1/admin/audit/watch", &headers, "").expect("an answer");
+            assert_eq!((status, watch["found"].as_u64()), (200, Some(0)), "{watch:#}");
+            watch["sweeps"].as_u64().expect("a number")
+        });
+        watches.sum()
+    };
+    let before = sweeps();
+    while sweeps() < before + 2 {
+        std::thread::yield_now();
+    }
 }
 
 fn replay_and_audit(server: &Server, others: &[&Server]) {
@@ -28,6 +39,8 @@ fn replay_and_audit(server: &Server, others: &[&Server]) {
     assert!(output.status.success(), "{}", said(&output));
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    let servers: Vec<&Server> = [server].into_iter().chain(others.iter().copied()).collect();
+    nothing_was_found(&servers);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +114,7 @@ fn killed(mut server: Server) {
     assert!(output.status.success(), "{}", said(&output));
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(&[&server]);
 }
 
 /// A shop whose money is moved by another process, which makes mistakes and is killed on the way.
@@ -157,4 +171,5 @@ async fn a_rush_sells_what_there_is_and_no_more() {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(&[&server]);
 }
