@@ -52,7 +52,7 @@ impl Traffic {
 }
 
 fn replay(urls: &[String], logins: &Path, seed: u64) -> Output {
-        let mut command = swiftcart();
+    let mut command = swiftcart();
     command.args(["load", "replay", &baskets()]).args(["--limit", BASKETS, "--troubles", TROUBLES, "--shoppers", "8"]);
     command.args(["--give-up-after-s", "120", "--seed", &seed.to_string(), "--logins"]).arg(logins);
     for url in urls {

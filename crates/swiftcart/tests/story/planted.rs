@@ -9,8 +9,8 @@ use kernel::Runtime;
 use serde_json::{Value, json};
 use testkit::{Engine, Raw, TestRuntime, on_both};
 
-use crate::plants::{PLANTS, Scene};
 use crate::harness::{Server, baskets, migrate, said};
+use crate::plants::{PLANTS, Scene};
 
 /// How often the watch is asked before what is waited for counts as never coming, and the pause between two times.
 const LOOKS_MAX: u32 = 3000;
