@@ -111,7 +111,10 @@ impl ProviderConfig {
     fn validate(&self) -> Option<String> {
         let Self { url, key, webhook_secret } = self;
         if !self.built_in() && (key.is_empty() || webhook_secret.is_empty()) {
-            return Some("payments.provider.key and payments.provider.webhook_secret must be set where payments.provider.url is".to_owned());
+            return Some(
+                "payments.provider.key and payments.provider.webhook_secret must be set where payments.provider.url is"
+                    .to_owned(),
+            );
         }
         web::Peer::remote(url).err().filter(|_| !self.built_in()).map(|error| format!("payments.provider.url: {error}"))
     }

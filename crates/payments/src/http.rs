@@ -229,7 +229,8 @@ async fn list_payments(State(desk): State<Desk>, Query(filter): Query<Filter>, p
 /// How the provider's books differ from ours, as the sweep has found at least twice, in order of the intents' names.
 async fn list_differences(State(desk): State<Desk>, page: Page<String>) -> Result<Answer, Fault> {
     let after = page.after.clone().unwrap_or_default();
-    let rows = desk.handle.read(&DIFFERENCES, vec![DIFFERENCE_COUNTS_FROM.into(), after.into(), page.rows_wanted().into()]).await?;
+    let rows =
+        desk.handle.read(&DIFFERENCES, vec![DIFFERENCE_COUNTS_FROM.into(), after.into(), page.rows_wanted().into()]).await?;
     let listing = page.list(loaded(&rows, Difference::from_row)?, |difference| difference.intent.clone());
     Ok(Answer::ok(listing.map(DifferenceView::from)))
 }

@@ -205,7 +205,11 @@ impl Worker {
 }
 
 /// What `asked` comes to; no answer in time, or a defect of the provider's code, is silence.
-pub(crate) async fn within<T>(handle: &Handle, ms: Millis, asked: impl Future<Output = Result<T, Silence>> + Send) -> Result<T, Silence> {
+pub(crate) async fn within<T>(
+    handle: &Handle,
+    ms: Millis,
+    asked: impl Future<Output = Result<T, Silence>> + Send,
+) -> Result<T, Silence> {
     let asked = Box::pin(AssertUnwindSafe(asked).catch_unwind());
     match select(asked, handle.runtime().sleep(ms)).await {
         Either::Left((answer, _)) => answer.unwrap_or_else(|_| Err(Silence("the provider's code panicked".to_owned()))),

@@ -282,22 +282,10 @@ pub(crate) static DIFFERENCES_OLDEST: Read = Read {
     answer: DIFFERENCE_KINDS,
 };
 
-const PAYMENT_KINDS: &[Kind] = &[
-    Kind::Id,
-    Kind::Int,
-    Kind::Id,
-    Kind::Text,
-    Kind::Text,
-    Kind::Int,
-    Kind::Int,
-    Kind::Int,
-    Kind::Int,
-    Kind::Int,
-    Kind::Text,
-];
+const PAYMENT_KINDS: &[Kind] =
+    &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
 
-const DIFFERENCE_KINDS: &[Kind] =
-    &[Kind::Text, Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int];
+const DIFFERENCE_KINDS: &[Kind] = &[Kind::Text, Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int];
 
 /// The key of a task that is due.
 pub(crate) fn task_key(row: &Row) -> Result<(OrderId, String), Error> {

@@ -5,7 +5,7 @@ use contracts::OrderId;
 use contracts::audit::Breach;
 use kernel::TraceContext;
 
-use super::outcome::Truth;
+use super::outcome::{Standing, Truth};
 use super::payment::{Attempt, Payment};
 
 /// Sums in minor units: as columns say, as the document does, or as the ledger does.
@@ -89,7 +89,7 @@ pub(crate) fn breaches(audited: &Audited, trace: &TraceContext) -> Vec<Breach> {
 }
 
 /// How the provider's intent differs from the payment of the order that it refers to, if there is one: `intent-theirs-only`
-/// or `intent-amounts-differ`. A payment that is not settled is left alone.
+/// or `intent-amounts-differ`. A payment that is not settled is left alone, and so is a stranger's intent without money.
 pub(crate) fn against(truth: &Truth, ours: Option<(&Payment, bool)>) -> Option<Breach> {
     let known = ours.is_some_and(|(payment, _)| payment.attempt_of(&truth.intent).is_some());
     match ours {
@@ -98,9 +98,11 @@ pub(crate) fn against(truth: &Truth, ours: Option<(&Payment, bool)>) -> Option<B
             let detail = payment.difference(truth)?;
             Some(breach("intent-amounts-differ", &truth.reference, detail))
         }
+        _ if matches!(truth.standing, Standing::Declined | Standing::Voided | Standing::Expired) => None,
         _ => {
             let Truth { intent, amount, captured_minor, .. } = truth;
-            let detail = format!("the provider has {intent}: {} for {}, {captured_minor} captured", standing(truth), amount.minor);
+            let detail =
+                format!("the provider has {intent}: {} for {}, {captured_minor} captured", standing(truth), amount.minor);
             Some(breach("intent-theirs-only", &truth.reference, detail))
         }
     }
@@ -133,7 +135,7 @@ mod tests {
     use kernel::{Bucket, Draw, Id, Money, Timestamp};
 
     use super::*;
-    use crate::domain::outcome::{Outcome, Standing};
+    use crate::domain::outcome::Outcome;
     use crate::domain::payment::{Operation, Terms};
 
     fn order() -> OrderId {
@@ -231,7 +233,11 @@ mod tests {
         assert_eq!(rule(&truth(Standing::Authorised, 0, 0), Some((&ours, true))), differ);
         assert_eq!(rule(&Truth { amount: money(9), ..truth(Standing::Captured, 8, 3) }, Some((&ours, true))), differ);
         assert_eq!(rule(&truth(Standing::Captured, 8, 3), None), theirs_only);
-        assert_eq!(rule(&Truth { intent: "pi_2".to_owned(), ..truth(Standing::Captured, 8, 3) }, Some((&ours, true))), theirs_only);
+        assert_eq!(rule(&truth(Standing::Voided, 0, 0), None), None, "nobody's money");
+        assert_eq!(
+            rule(&Truth { intent: "pi_2".to_owned(), ..truth(Standing::Captured, 8, 3) }, Some((&ours, true))),
+            theirs_only
+        );
         assert_eq!(missing(order(), &ours.attempts[0], "pi_1").rule, "intent-ours-only");
     }
 }

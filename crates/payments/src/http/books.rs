@@ -66,7 +66,7 @@ impl Desk {
         let rows = self.handle.read(&PAYMENTS_SETTLED, vec![after.0.into(), page.rows_wanted().into()]).await?;
         let Listing { items, next } = page.list(loaded(&rows, settled_payment)?, |(payment, _)| Place::Ours(payment.order));
         let mut asked: Vec<BoxFuture<'_, Result<Option<Breach>, Fault>>> = Vec::new();
-        for (payment, _) in items.iter().filter(|(_, settled)| *settled) {
+        for (payment, _) in items.iter().filter(|(payment, _)| !payment.waits_for_provider()) {
             asked.extend(payment.attempts.iter().map(|attempt| self.compared(payment.order, attempt)));
         }
         let found: Vec<_> = stream::iter(asked).buffered(AT_ONCE_MAX).collect().await;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::domain::payment::{Payment, PaymentState};
 
-    fn raised(state: &str, intent: Value, terms: Value, word: Value) -> Payment {
+    fn raised(state: &str, intent: &Value, terms: &Value, word: &Value) -> Payment {
         let old = json!({
             "order": "01a20eba-5248-740f-8171-a089daba079f",
             "state": state,
@@ -89,12 +89,15 @@ mod tests {
             "token": "tok_ok",
             "pay_by": "2026-11-24T18:12:41.530Z",
         });
-        let held = raised("authorised", json!("pi_1"), terms.clone(), json!({ "done": { "intent": "pi_1" } }));
+        let held = raised("authorised", &json!("pi_1"), &terms, &json!({ "done": { "intent": "pi_1" } }));
         assert_eq!((held.state(), held.authorised_minor()), (PaymentState::Authorised, 1000));
         assert_eq!(held.counting().unwrap().intent.as_deref(), Some("pi_1"));
-        let lost = raised("unknown", Value::Null, terms, json!({ "unknown": { "cause": "lost" } }));
-        assert_eq!((lost.state(), lost.asked[0].key(lost.order)), (PaymentState::Unknown, format!("sc:{}:authorise:1", lost.order)));
-        let mark = raised("voided", Value::Null, Value::Null, Value::Null);
+        let lost = raised("unknown", &Value::Null, &terms, &json!({ "unknown": { "cause": "lost" } }));
+        assert_eq!(
+            (lost.state(), lost.asked[0].key(lost.order)),
+            (PaymentState::Unknown, format!("sc:{}:authorise:1", lost.order))
+        );
+        let mark = raised("voided", &Value::Null, &Value::Null, &Value::Null);
         assert_eq!((mark.state(), mark.voided_said), (PaymentState::Voided, true));
         assert!(raise(3, json!({})).is_err());
     }

@@ -292,9 +292,7 @@ impl Shop {
         let question = self.under_way.remove(0);
         let outcome = match question.how {
             How::TooLate => Outcome::declined("too-late"),
-            How::LookOnly => {
-                self.books.words.get(&question.key).cloned().unwrap_or_else(|| Outcome::declined("never-arrived"))
-            }
+            How::LookOnly => self.books.words.get(&question.key).cloned().unwrap_or_else(|| Outcome::declined("never-arrived")),
             // A refund that arrives when it was declared dead is given back twice: it is given days to arrive.
             _ => match provider(&mut self.books, &question) {
                 None if question.operation != Operation::Refund => {
@@ -377,9 +375,8 @@ impl Shop {
         assert!(!payment.forgets(&trace()), "something is wanted that nobody asks for");
         let open: BTreeSet<Operation> = payment.asked.iter().filter(|asked| asked.open()).map(|asked| asked.operation).collect();
         assert_eq!(open, self.tasks.keys().copied().collect(), "each open question has its task");
-        let ledger = |wanted: &str| -> i64 {
-            self.booked.iter().filter(|((kind, _), _)| *kind == wanted).map(|(_, minor)| minor).sum()
-        };
+        let ledger =
+            |wanted: &str| -> i64 { self.booked.iter().filter(|((kind, _), _)| *kind == wanted).map(|(_, minor)| minor).sum() };
         let sum = |of: fn(&Attempt) -> i64| -> i64 { payment.attempts.iter().map(of).sum() };
         assert_eq!(sum(|attempt| attempt.authorised_minor), ledger("authorised"));
         assert_eq!(sum(|attempt| attempt.captured_minor), ledger("captured"));
@@ -562,16 +559,31 @@ fn ways_of_a_payment() {
         ("tok_ok", &[Reserved, TakeUp, Answer, Expires, Delivered(900), TakeUp, Answer, Asked, Told], Expired, 1),
         // An answer that is learned from the truth before the question is asked again.
         ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, AnswerLost, Asked, Told], Captured, 1),
-        ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, AnswerLost, Asked, Told, refund(1, 900), TakeUp, Answer], Refunded, 1),
+        (
+            "tok_ok",
+            &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, AnswerLost, Asked, Told, refund(1, 900), TakeUp, Answer],
+            Refunded,
+            1,
+        ),
         // Thought dead, and alive after all: given back.
         ("tok_ok", &[Reserved, TakeUp, Delayed, MuchLater, TakeUp, Answer], Declined, 0),
         ("tok_ok", &[Reserved, TakeUp, Delayed, MuchLater, TakeUp, Answer, Arrives, Asked, Told], Authorised, 1),
         ("tok_ok", &[Reserved, TakeUp, Delayed, MuchLater, TakeUp, Answer, Arrives, Asked, Told, TakeUp, Answer], Voided, 1),
         // Refunds: part, all, more than there is, before it is known what was taken.
-        ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, refund(1, 400), TakeUp, Answer], PartiallyRefunded, 1),
+        (
+            "tok_ok",
+            &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, refund(1, 400), TakeUp, Answer],
+            PartiallyRefunded,
+            1,
+        ),
         ("tok_ok", &[Reserved, TakeUp, Answer, refund(1, 900), Delivered(900), TakeUp, Answer, TakeUp, Answer], Refunded, 1),
         ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, refund(1, 901)], Captured, 1),
-        ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, Step::Disputed(Dispute::Open), Asked, Told], Disputed, 1),
+        (
+            "tok_ok",
+            &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, Step::Disputed(Dispute::Open), Asked, Told],
+            Disputed,
+            1,
+        ),
     ];
     for (token, steps, state, intents) in cases {
         let mut shop = Shop::new(token);

@@ -57,9 +57,8 @@ impl Payment {
 
     /// What is held and not wanted is given back: everything if the order is given up, else what was written off.
     fn give_back(&mut self, trace: &TraceContext) -> Vec<Effect> {
-        let unwanted = |attempt: &&Attempt| {
-            attempt.alive() && !attempt.doubted && (self.wish == Wish::Void || attempt.written_off)
-        };
+        let unwanted =
+            |attempt: &&Attempt| attempt.alive() && !attempt.doubted && (self.wish == Wish::Void || attempt.written_off);
         match self.attempts.iter().find(unwanted) {
             Some(attempt) if !self.asks(Operation::Void) => {
                 let (number, held) = (attempt.number, Money::new(attempt.authorised_minor, attempt.amount.currency));

@@ -38,11 +38,13 @@ impl Payment {
         if !same || truth.changed < attempt.changed {
             return Vec::new();
         }
+        let unnamed = attempt.intent.is_none();
+        attempt.intent.get_or_insert_with(|| truth.intent.clone());
         let was_doubted = std::mem::take(&mut attempt.doubted);
         let mut effects = self.stand(number, truth);
         effects.extend(self.dispute(number, truth));
         effects.extend(self.pursue(trace));
-        if was_doubted || !effects.is_empty() {
+        if unnamed || was_doubted || !effects.is_empty() {
             self.changed_at = now;
             self.attempts.iter_mut().filter(|attempt| attempt.number == number).for_each(|it| it.changed = truth.changed);
         }
@@ -67,15 +69,14 @@ impl Payment {
                 effects.extend(self.captured(number, truth.captured_minor));
                 effects
             }
-            Standing::Voided => self.gone(number, truth, AttemptState::Voided),
-            Standing::Expired => self.gone(number, truth, AttemptState::Expired),
+            Standing::Voided => self.gone(number, AttemptState::Voided),
+            Standing::Expired => self.gone(number, AttemptState::Expired),
         }
     }
 
     /// It was held, or waited for the shopper, and is not any more; also where the first half of that was never heard.
-    fn gone(&mut self, number: i64, truth: &Truth, state: AttemptState) -> Vec<Effect> {
-        if let Some(unheard) = self.attempt(number).filter(|attempt| attempt.state == AttemptState::Asked) {
-            unheard.intent = Some(truth.intent.clone());
+    fn gone(&mut self, number: i64, state: AttemptState) -> Vec<Effect> {
+        if self.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Asked) {
             return self.declined(number, "not-held-any-more");
         }
         self.let_go(number, state, (state == AttemptState::Expired).then_some("expired"))
