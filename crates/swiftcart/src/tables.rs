@@ -19,19 +19,20 @@ pub(crate) const SANDBOX: &str = "sandbox";
 /// Where payments hears the webhooks of the sandbox provider.
 pub(crate) const WEBHOOKS: &str = "/v1/webhooks/sandbox";
 
-/// What services are given besides their settings.
+/// What services are given besides their settings. Whom either reaches is said when that has a door.
 #[derive(Default)]
 pub(crate) struct Parts {
-    /// Who moves the money; whom that reaches is said once the services have doors.
+    /// Who moves the money.
     pub(crate) provider: Arc<SandboxProvider>,
-    /// What payments and the built-in provider say to each other within the process.
-    pub(crate) inside: Peer,
+    /// Who hears the webhooks of the built-in provider.
+    pub(crate) hearer: Peer,
 }
 
-/// All services; the last one is the provider that is built in.
+/// All services; the first one is the provider that is built in, so that payments finds whom to ask.
 pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
-    let webhooks = Webhooks { peer: parts.inside.clone(), path: WEBHOOKS.to_owned() };
+    let webhooks = Webhooks { peer: parts.hearer.clone(), path: WEBHOOKS.to_owned() };
     vec![
+        sandbox::service(&settings.sandbox, webhooks),
         identity::service(&settings.identity),
         delivery::service(&settings.delivery),
         catalog::service(&settings.catalog),
@@ -39,7 +40,6 @@ pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
         orders::service(&settings.orders),
         payments::service(&settings.payments, parts.provider.clone()),
         notifications::service(&settings.notifications, Arc::new(Journal)),
-        sandbox::service(&settings.sandbox, webhooks),
     ]
 }
 
