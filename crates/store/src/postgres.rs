@@ -87,7 +87,7 @@ impl Postgres {
         let columns = plan::keys(table, &keys)?;
         let client = self.client().await?;
         let rows = load(&client, table, &columns).await;
-        settle(client, rows)?.iter().map(cell::decode).collect()
+        settle_as(client, rows, Failure::before_batch)?.iter().map(cell::decode).collect()
     }
 
     /// The batch runs in a task of its own: whoever drops this future must not leave half a pipeline behind.
@@ -168,11 +168,16 @@ fn answer_fits(read: &Read, columns: &[tokio_postgres::Column]) -> Result<(), Er
 
 /// Gives the connection back, or closes it if it cannot be trusted.
 fn settle<T>(client: Object, done: Result<T, Failure>) -> Result<T, Error> {
+    settle_as(client, done, Failure::of_read)
+}
+
+/// The same; `meaning` says what a failure is to whoever asked.
+fn settle_as<T>(client: Object, done: Result<T, Failure>, meaning: fn(Failure) -> Error) -> Result<T, Error> {
     done.map_err(|failure| {
         if !failure.leaves_connection() {
             drop(Object::take(client));
         }
-        failure.of_read()
+        meaning(failure)
     })
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use engine::TokioRuntime;
 use kernel::Runtime;
-use payments::SandboxProvider;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,10 +16,11 @@ use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
 use crate::settings::Settings;
-use crate::{sample, tables};
+use crate::tables::{self, Parts};
+use crate::{sample, sandbox_provider};
 
 /// How long a connection may take to send the head of its next request.
-const HEAD_MS_MAX: i64 = 30_000;
+pub(crate) const HEAD_MS_MAX: i64 = 30_000;
 
 /// How many may read the metrics at once.
 const METRICS_CONNECTIONS_MAX: usize = 16;
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Some(Command::Audit(audit_with)) => audit(audit_with).await,
             Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
             Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
+            Some(Command::SandboxProvider(provide_with)) => sandbox_provider::serve(provide_with).await,
         }
     })
 }
@@ -113,7 +114,7 @@ async fn first_admin(shop: &Shop) -> anyhow::Result<()> {
 }
 
 /// Ends when the process is told to stop, by a terminal or a supervisor.
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => {
@@ -136,7 +137,7 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
         "migrate needs --database URL; the embedded database is brought up to date by `serve`"
     );
     let store = Store::postgres(&settings.server.database, 2).await?;
-    let services = tables::services(&settings, &Arc::new(SandboxProvider::unconnected(&settings.payments)));
+    let services = tables::services(&settings, &Parts::default());
     let applied = store.migrate(&tables::migrations(&services)).await?;
     for migration in &applied {
         println!("applied {} {} of {}", migration.number, migration.name, migration.service);
@@ -199,7 +200,7 @@ fn exit_code(good: bool) -> ExitCode {
 }
 
 /// Tells what happens on the standard error output, as far as `filter` lets it pass.
-fn tell_by(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn tell_by(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

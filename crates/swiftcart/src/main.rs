@@ -13,6 +13,7 @@ mod fail_points;
 mod logins;
 mod metrics;
 mod sample;
+mod sandbox_provider;
 mod settings;
 mod tables;
 

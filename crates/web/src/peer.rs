@@ -127,6 +127,13 @@ impl Peer {
     }
 }
 
+impl Default for Peer {
+    /// As [`Peer::unconnected`].
+    fn default() -> Self {
+        Self::unconnected()
+    }
+}
+
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -4,10 +4,10 @@
 use engine::{Handle, Reply};
 use futures_util::future::join_all;
 use kernel::FaultKind;
-use store::Store;
+use store::{Migration, Store};
 use testkit::{Engine, Proxy, admin};
 
-use crate::support::{Process, balance, bank, counted, counter, heard, open, ready, say, send, transfers, until};
+use crate::support::{ENGINES, Process, balance, bank, counted, counter, heard, open, ready, say, send, transfers, until};
 
 /// How often the proxy is asked to cut before that must have hit a transfer, and not the renewal of a lease.
 const CUTS_MAX: usize = 200;
@@ -111,5 +111,39 @@ async fn a_database_that_was_away_is_taken_up_again() {
     assert_eq!((heard(&counter.handle, "x").await, counted(&counter.handle, "moved").await), ((40, 0), 40));
     for running in [bank, counter] {
         running.shut_down().await;
+    }
+}
+
+/// A table that is not there is no event's fault: nothing is parked, and nothing lost once it is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_the_operator_must_mend_parks_no_event() {
+    let mended = "CREATE TABLE counter_heard (account {text} NOT NULL PRIMARY KEY, version {int} NOT NULL, \
+                  last {int} NOT NULL, out_of_order {int} NOT NULL) {strict};";
+    for engine in ENGINES {
+        let database = ready(engine).await;
+        let migrate = async |service, sql| {
+            let migration = Migration { service, number: 1, name: "by-hand", sql };
+            database.store.migrate(&[migration]).await.unwrap();
+        };
+        let process = Process::on(database.store.clone());
+        let (bank, counter) = (process.start(bank()).await, process.start(counter()).await);
+        say(&bank.handle, &["x"], 1, 5).await;
+        until("some is heard", || async { heard(&counter.handle, "x").await.0 == 5 }).await;
+        let tried = counter.handle.runtime().clone();
+        migrate("havoc", "DROP TABLE counter_heard;").await;
+        say(&bank.handle, &["x"], 6, 10).await;
+        // The clock leaps whenever the executor pauses before it tries again: until its deadline and beyond.
+        process.world.leap_in_sleep(1_000);
+        let since = tried.now();
+        until("it was tried for long", || async { tried.now().since_ms(since) > 60_000 }).await;
+        process.world.leap_in_sleep(0);
+        let pending = counter.pending().await.unwrap();
+        assert_eq!((pending.parked, pending.behind.len()), (0, 1), "{engine:?}");
+        migrate("cure", mended).await;
+        until("the rest is heard", || async { heard(&counter.handle, "x").await.0 == 10 }).await;
+        assert_eq!(counter.pending().await.unwrap().parked, 0, "{engine:?}");
+        for running in [bank, counter] {
+            running.shut_down().await;
+        }
     }
 }

@@ -60,7 +60,8 @@ impl Failure {
         }
     }
 
-    /// The error of a statement that was prepared for a batch which has not begun.
+    /// The error of what comes before a batch: loading its rows, preparing its statements. Nobody's data is to blame if the
+    /// server does not understand what was rendered.
     pub(super) fn before_batch(self) -> Error {
         match self {
             Self::Refused(refusal) => refusal.of_batch(),

@@ -95,6 +95,15 @@ pub(super) fn meaning(error: &rusqlite::Error) -> Error {
     }
 }
 
+/// What an error of a batch or of a load means. Their statements are rendered, so one that SQLite does not understand is
+/// nobody's data: a table that is not there is the operator's to mend.
+pub(super) fn of_batch(error: &rusqlite::Error) -> Error {
+    match cause(error).map(|cause| cause.code) {
+        Some(ErrorCode::Unknown) => Error::Unavailable(error.to_string()),
+        _ => meaning(error),
+    }
+}
+
 /// Whether a key is taken.
 pub(super) fn taken(error: &rusqlite::Error) -> bool {
     let codes = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY, ffi::SQLITE_CONSTRAINT_ROWID];

@@ -4,7 +4,7 @@
 use kernel::fail_point;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use crate::sqlite::connection::{left_nothing, meaning, taken};
+use crate::sqlite::connection::{left_nothing, meaning, of_batch, taken};
 use crate::sqlite::render;
 use crate::{Batch, Committed, Error, Head, Mechanism, OutboxEvent, Sabotage, Table, Write};
 
@@ -96,27 +96,27 @@ fn advance_head(connection: &Connection, batch: &Batch) -> Result<(i64, String),
             let moved = params![length(&batch.events), batch.service, batch.epoch];
             statement.query_one(moved, |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
-        .map_err(|error| meaning(&error))?;
+        .map_err(|error| of_batch(&error))?;
     head.ok_or(Error::StaleEpoch { epoch: batch.epoch })
 }
 
 /// Runs writes that have the same statement.
 fn write_rows(connection: &Connection, alike: &[Write]) -> Result<(), Error> {
     let Some(first) = alike.first() else { return Ok(()) };
-    let mut statement = connection.prepare_cached(&render::write(first)).map_err(|error| meaning(&error))?;
+    let mut statement = connection.prepare_cached(&render::write(first)).map_err(|error| of_batch(&error))?;
     for write in alike {
         let values = params_from_iter(render::write_values(write));
         let holds = match write {
             Write::Expect { .. } if Sabotage::off(Mechanism::ReadOnly) => true,
             Write::Expect { version, .. } => {
                 let found: Option<i64> =
-                    statement.query_one(values, |row| row.get(0)).optional().map_err(|error| meaning(&error))?;
+                    statement.query_one(values, |row| row.get(0)).optional().map_err(|error| of_batch(&error))?;
                 found.unwrap_or(0) == *version
             }
             _ => match statement.execute(values) {
                 Ok(changed) => changed == 1,
                 Err(error) if taken(&error) => false,
-                Err(error) => return Err(meaning(&error)),
+                Err(error) => return Err(of_batch(&error)),
             },
         };
         if !holds {
@@ -135,7 +135,7 @@ fn append(connection: &Connection, source: &str, seq: i64, events: &[OutboxEvent
         }
         Ok(())
     });
-    appended.map_err(|error| meaning(&error))
+    appended.map_err(|error| of_batch(&error))
 }
 
 /// The head row of `service`, made if there is none.

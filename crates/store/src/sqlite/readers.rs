@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Statement, params_from_iter};
 
-use crate::sqlite::connection::meaning;
+use crate::sqlite::connection::{meaning, of_batch};
 use crate::sqlite::render::{self, Bound};
 use crate::sqlite::threads::{Call, Jobs};
 use crate::{Error, Key, Kind, Read, Row, Table, Value};
@@ -24,7 +24,8 @@ pub(super) fn read(connection: &Connection, read: &Read, arguments: &[Value]) ->
     };
     let mut statement = connection.prepare_cached(&sql).map_err(|error| named(meaning(&error)))?;
     let mut rows = Vec::new();
-    collect(&mut statement, arguments, || read.answer.iter().copied(), &mut rows).map_err(named)?;
+    let kinds = || read.answer.iter().copied();
+    collect(&mut statement, arguments, kinds, &mut rows, meaning).map_err(named)?;
     Ok(rows)
 }
 
@@ -33,9 +34,10 @@ pub(super) fn load(connection: &Connection, table: &Table, keys: &[Key]) -> Resu
     let moment = connection.unchecked_transaction().map_err(|error| meaning(&error))?;
     let mut rows = Vec::with_capacity(keys.len());
     {
-        let mut statement = moment.prepare_cached(&render::load(table)).map_err(|error| meaning(&error))?;
+        let mut statement = moment.prepare_cached(&render::load(table)).map_err(|error| of_batch(&error))?;
         for key in keys {
-            collect(&mut statement, key, || table.all().map(|column| column.kind).chain([Kind::Int]), &mut rows)?;
+            let kinds = || table.all().map(|column| column.kind).chain([Kind::Int]);
+            collect(&mut statement, key, kinds, &mut rows, of_batch)?;
         }
     }
     moment.commit().map_err(|error| meaning(&error))?;
@@ -47,6 +49,7 @@ fn collect<K: Iterator<Item = Kind>>(
     values: &[Value],
     kinds: impl Fn() -> K,
     rows: &mut Vec<Row>,
+    meaning: fn(&rusqlite::Error) -> Error,
 ) -> Result<(), Error> {
     let mut answers = statement.query(params_from_iter(values.iter().map(Bound::Value))).map_err(|error| meaning(&error))?;
     while let Some(answer) = answers.next().map_err(|error| meaning(&error))? {

@@ -4,12 +4,10 @@
 //! once, and the suite sees it.
 //! Leaves stories without crashes to `story`.
 
+#[path = "../harness/mod.rs"]
+mod harness;
 mod needed;
 mod points;
-mod provider;
-#[path = "../story/server.rs"]
-#[allow(dead_code, reason = "shared with the stories, which use other parts of it")]
-mod server;
 mod shop;
 mod storms;
 mod traffic;

@@ -5,8 +5,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{PostgresServer, Proxy};
 
-use crate::provider::Provider;
-use crate::server::{Server, free_address, migrate, swiftcart};
+use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
 use crate::traffic::Traffic;
 
 /// How many of a hundred questions to the provider go wrong.
@@ -36,7 +35,7 @@ pub(crate) struct Shop {
     pub(crate) postgres: Option<PostgresServer>,
     pub(crate) proxy: Option<Proxy>,
     migration_died: bool,
-    provider: Provider,
+    bank: Bank,
     environment: Vec<(String, String)>,
     /// The directories, which go last.
     _directories: Vec<TempDir>,
@@ -46,21 +45,21 @@ impl Shop {
     /// Opens a shop of its own. `environment` goes to each of its processes at every start.
     pub(crate) async fn open(base: &Base, seed: u64, environment: &[(&str, &str)]) -> Self {
         let shop = Self::make(base, seed, environment, &[], &[]).await;
-        assert!(shop.servers.iter().all(|server| server.open), "each process opens");
+        assert!(shop.servers.iter().all(Server::is_open), "each process opens");
         shop
     }
 
     /// Opens a shop whose making and first life are written down by shop and provider, as the two tell.
     pub(crate) async fn recorded(base: &Base, environment: &[(&str, &str)], shop: (&str, &str), provider: (&str, &str)) -> Self {
         let shop = Self::make(base, 1, environment, &[shop], &[provider]).await;
-        assert!(shop.servers[0].open, "it opens");
+        assert!(shop.servers[0].is_open(), "it opens");
         shop
     }
 
     /// Makes a shop with `crash` in the environment of what makes it; says whether anything died of it.
     pub(crate) async fn try_open(base: &Base, crash: (&str, &str)) -> (Self, bool) {
         let shop = Self::make(base, 1, &[], &[crash], &[]).await;
-        let died = shop.migration_died || !shop.servers[0].open || shop.servers[0].ends_within(1);
+        let died = shop.migration_died || !shop.servers[0].is_open() || shop.servers[0].ends_within(1);
         (shop, died)
     }
 
@@ -83,10 +82,14 @@ impl Shop {
             postgres = Some(server);
         }
         let address = free_address();
-        let provider = Provider::start(books.path(), &format!("http://{address}"), (FAULTS_PERCENT, seed), provider_once);
-        let usual: Vec<(String, String)> = provider.settings().into_iter().chain(owned(environment)).collect();
+        let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
+        let faults = ["--faults-percent", &percent, "--faults-seed", &seed];
+        let bank = Bank::start(books.path(), &address, &faults, provider_once);
+        let usual: Vec<(String, String)> = owned(environment).collect();
         let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
-        let arguments: Vec<&str> = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]).collect();
+        let config = bank.settings().display().to_string();
+        let database = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]);
+        let arguments: Vec<&str> = ["--config", &config].into_iter().chain(database).collect();
         let mut servers = vec![Server::try_start(address, data.path(), &arguments, &first)];
         let mut directories = vec![books, data];
         for _ in 1..base.processes() {
@@ -94,7 +97,7 @@ impl Shop {
             servers.push(Server::try_start(free_address(), data.path(), &arguments, &usual));
             directories.push(data);
         }
-        Self { servers, postgres, proxy, migration_died, provider, environment: usual, _directories: directories }
+        Self { servers, postgres, proxy, migration_died, bank, environment: usual, _directories: directories }
     }
 
     /// Shoppers and everybody else come in.
@@ -113,9 +116,9 @@ impl Shop {
 
     /// Starts the provider so that it dies of `crash`, waits for that, and starts it again; says whether it died.
     pub(crate) fn crash_provider(&mut self, crash: (&str, &str), within_s: u64) -> bool {
-        self.provider.restart(&[crash]);
-        let died = self.provider.ends_within(within_s);
-        self.provider.restart(&[]);
+        self.bank.restart(&[crash]);
+        let died = self.bank.ends_within(within_s);
+        self.bank.restart(&[]);
         died
     }
 
@@ -139,8 +142,8 @@ impl Shop {
         if !content {
             faults.push(format!("{report:#}"));
         }
-        let books = self.provider.books();
-        for what in ["captured_twice", "open_twice", "authorised_open"] {
+        let (_, books) = self.bank.books(&self.bank.key());
+        for what in ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"] {
             if books[what] != Value::from(0) {
                 faults.push(format!("by the provider's books, {what} is {}", books[what]));
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crate::server::swiftcart;
+use crate::harness::swiftcart;
 
 /// How many baskets one round has.
 const BASKETS: &str = "30";

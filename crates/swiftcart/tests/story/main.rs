@@ -1,12 +1,12 @@
 //! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two processes on one PostgreSQL,
-//! with the server killed, with a rush for the last units, with something broken
-//! behind its back. Leaves the parts to the tests of their crates.
+//! with the server killed, with a rush for the last units, with something broken behind its back.
+//! Leaves the parts to the tests of their crates.
 
+#[path = "../harness/mod.rs"]
+mod harness;
 mod planted;
 mod plants;
 mod races;
-#[allow(dead_code, reason = "shared with the crash suite, which uses other parts of it")]
-mod server;
 mod stories;
 mod till;
 mod ways_out;

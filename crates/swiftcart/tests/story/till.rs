@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, request, send_form};
+use crate::harness::{Server, request, send_form};
 
 /// How often something that must come is looked for; each look asks the server.
 const LOOKS_MAX: u32 = 20_000;
