@@ -70,8 +70,7 @@ async fn every_planted_breach_is_found_and_nothing_else(engine: Engine) {
         assert_eq!(shop.audit().await, only, "the audit on {rule}");
         scene.restore().await;
         shop.until_sound(rule).await;
-        let (began, ended) = (shop.told(rule, "an invariant is broken"), shop.told(rule, "an invariant holds again"));
-        assert!(!began.is_empty() && began == ended, "the log on {rule}: {began:?} {ended:?}");
+        shop.until_told(rule).await;
     }
     assert_eq!(shop.until_looked_through().await, BTreeSet::new(), "a shop in which all was put right");
 }
@@ -84,11 +83,20 @@ async fn live_a_little(server: &Server, raw: Raw) -> Scene {
     }
     let promised = place_an_order(server).await;
     let token = server.admin_token();
-    let (_, facts) = ask(server, &token, "/v1/admin/audit/orders/facts?limit=100").expect("facts");
+    let facts = |service: &str| -> Vec<Value> {
+        let page = ask(server, &token, &format!("/v1/admin/audit/{service}/facts?limit=100")).expect("facts").1;
+        page["items"].as_array().expect("items").clone()
+    };
+    let orders = facts("orders");
+    // Of those that were cancelled, one of which the money had been authorised.
+    let paid: BTreeSet<String> = facts("payments")
+        .iter()
+        .filter(|fact| fact["sums"]["authorised"].as_i64() > Some(0))
+        .map(|fact| fact["order"].as_str().expect("an id").to_owned())
+        .collect();
     let of = |state: &str| {
-        let facts = facts["items"].as_array().expect("items");
-        let found = facts.iter().find(|fact| fact["state"] == state).unwrap_or_else(|| panic!("no order is {state}: {facts:?}"));
-        found["order"].as_str().expect("an id").to_owned()
+        let mut ids = orders.iter().filter(|fact| fact["state"] == state).map(|fact| fact["order"].as_str().expect("an id"));
+        ids.find(|id| paid.contains(*id)).unwrap_or_else(|| panic!("no order is {state}: {orders:?}")).to_owned()
     };
     Scene { raw, delivered: of("delivered"), cancelled: of("cancelled"), promised }
 }
@@ -195,14 +203,21 @@ impl Watched {
         value.parse().expect("a number")
     }
 
-    /// The subjects of `rule` of which the log tells `what`, each as often as it does.
-    fn told(&self, rule: &str, what: &str) -> Vec<String> {
-        let lines = self.server.told(&[what, &format!("\"{rule}\"")]);
-        let subject =
-            |line: &String| line.split_once("subject").map(|(_, rest)| rest.split('"').nth(1).unwrap_or(rest).to_owned());
-        let mut subjects: Vec<String> = lines.iter().filter_map(subject).collect();
-        subjects.sort();
-        subjects
+    /// Waits until the log has told of each breach of `rule` once that it is there, and once that it is over.
+    async fn until_told(&self, rule: &str) {
+        let told = |what: &str| {
+            let lines = self.server.told(&[what, &format!("\"{rule}\"")]);
+            let subject =
+                |line: &String| line.split_once("subject").and_then(|(_, rest)| rest.split('"').nth(1).map(str::to_owned));
+            let mut subjects: Vec<String> = lines.iter().filter_map(subject).collect();
+            subjects.sort();
+            subjects
+        };
+        let both = || (told("an invariant is broken"), told("an invariant holds again"));
+        self.until(&format!("the log tells the end of {rule}"), |_| both().1.len() >= both().0.len()).await;
+        let (began, ended) = both();
+        let once: BTreeSet<&String> = began.iter().collect();
+        assert!(!began.is_empty() && began == ended && once.len() == began.len(), "the log on {rule}: {began:?} {ended:?}");
     }
 
     /// The rules that `swiftcart audit` finds broken.
