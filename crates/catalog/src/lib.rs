@@ -28,3 +28,9 @@ pub fn service(_config: &Config) -> engine::Service {
         jobs: jobs::jobs(),
     }
 }
+
+/// What catalog can say again, for whoever rebuilds a copy of it. A listing may go; its product and its store stay.
+#[must_use]
+pub fn state() -> Vec<engine::Republish> {
+    events::state()
+}

@@ -119,6 +119,23 @@ pub(crate) fn keep_supply(work: &mut Work<'_>, event: &SupplyChanged) -> Result<
     Ok(())
 }
 
+/// Says again what a store lists of a SKU, for whoever rebuilds a copy of it.
+pub(crate) fn say_listing(work: &mut Work<'_>, key: &(StoreId, Sku)) -> Result<(), Stop> {
+    work.find::<Listing>(key)?.map_or(Ok(()), |listing| work.emit(&listing.told()))
+}
+
+/// Says of a SKU that the store does not list it, if that is so, for whoever copied that it does.
+pub(crate) fn say_no_listing(work: &mut Work<'_>, (store, sku): &(StoreId, Sku)) -> Result<(), Stop> {
+    work.want::<KnownStore>(store);
+    work.want::<SkuOwner>(&(sku.clone(),));
+    if work.find::<Listing>(&(*store, sku.clone()))?.is_some() {
+        return Ok(());
+    }
+    let (product, store) = (find_product(work, sku)?, work.find::<KnownStore>(store)?);
+    let (Some(product), Some(store)) = (product, store) else { return Ok(()) };
+    work.emit(&Listing::of(&product, &store, false, product.content.price_minor).told())
+}
+
 /// Asks at once for all that [`put_product`] can foresee.
 fn want_for_product(work: &mut Work<'_>, put: &PutProduct) {
     work.want::<Category>(&put.content.category);

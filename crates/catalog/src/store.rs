@@ -2,8 +2,8 @@
 //! Leaves what is read together, and why, to `service` and `http`.
 
 use contracts::{ProductId, Sku, StoreId};
-use engine::{Document, document_columns, tally};
-use kernel::{Bucket, Fault};
+use engine::{Document, Handle, document_columns, tally};
+use kernel::{Bucket, Fault, Id};
 use store::{Column, Kind, Migration, Read, Row, Rows, Table, Value};
 
 use crate::domain::category::{Category, Slug};
@@ -21,7 +21,7 @@ pub(crate) const MIGRATIONS: &[Migration] =
 pub(crate) static TABLES: &[&Table] = &[&CATEGORY, &PRODUCT, &SKU, &LISTING, &WORD, &STORE, &SUPPLY];
 
 /// Its reads.
-pub(crate) static READS: &[&Read] = &[&CATEGORIES, &SKUS, &LISTED, &LISTED_IN_CATEGORY, &LISTED_WITH_WORDS];
+pub(crate) static READS: &[&Read] = &[&CATEGORIES, &SKUS, &LISTING_KEYS, &LISTED, &LISTED_IN_CATEGORY, &LISTED_WITH_WORDS];
 
 static CATEGORY: Table = Table {
     name: "catalog_category",
@@ -159,6 +159,14 @@ pub(crate) static SKUS: Read = Read {
     answer: &[Kind::Text, Kind::Id],
 };
 
+/// The keys of all listings: store and SKU after which, limit.
+static LISTING_KEYS: Read = Read {
+    name: "catalog.listing-keys",
+    sql: "SELECT store, sku FROM catalog_listing WHERE (store, sku) > ($1, $2) ORDER BY store, sku LIMIT $3",
+    arguments: &[Kind::Id, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text],
+};
+
 /// The beginning of every read of listings: the columns of a listing, then its band.
 macro_rules! listings {
     ($($condition:literal)*) => {
@@ -239,6 +247,17 @@ pub(crate) static LISTED_WITH_WORDS: Read = Read {
     answer: LISTED_ANSWER,
 };
 
+/// Up to `limit` keys of listings after `after`, in their order.
+pub(crate) async fn listing_keys(
+    handle: &Handle,
+    after: Option<(StoreId, Sku)>,
+    limit: i64,
+) -> Result<Vec<(StoreId, Sku)>, Fault> {
+    let (store, sku) = after.map_or((Id::from_bytes([0; 16]), String::new()), |(store, sku)| (store.0, sku.into()));
+    let rows = handle.read(&LISTING_KEYS, vec![store.into(), sku.into(), limit.into()]).await?;
+    rows.iter().map(|row| Ok((StoreId(row.id(0).map_err(broken)?), sku_in(row, 1)?))).collect()
+}
+
 /// The listing in a row of such a read, and what its band says.
 pub(crate) fn listed(row: &Row) -> Result<(Listing, Availability), Fault> {
     let band = LISTED_ANSWER.len() - 1;
@@ -254,8 +273,11 @@ pub(crate) fn document<D: Document>(row: &Row) -> Result<D, Fault> {
 
 /// The SKU and the product in a row of [`SKUS`].
 pub(crate) fn sku_owner(row: &Row) -> Result<(Sku, ProductId), Fault> {
-    let sku = row.text(0).map_err(broken)?.parse().map_err(|error: contracts::WordError| Fault::internal(error.to_string()))?;
-    Ok((sku, ProductId(row.id(1).map_err(broken)?)))
+    Ok((sku_in(row, 0)?, ProductId(row.id(1).map_err(broken)?)))
+}
+
+fn sku_in(row: &Row, index: usize) -> Result<Sku, Fault> {
+    row.text(index).map_err(broken)?.parse().map_err(|error: contracts::WordError| Fault::internal(error.to_string()))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]

@@ -1,12 +1,13 @@
 //! What delivery does on others' events: orders begin, release, try again and end deliveries; identity names couriers and token
 //! keys. Leaves the deciding to `service`.
 
+use contracts::delivery::StoreChanged;
 use contracts::identity::CourierChanged;
 use contracts::orders::{OrderCancelling, OrderConfirmed, OrderDeliveryAgain, OrderReady, OrderRecalled};
-use engine::{Subscription, TokenKeys};
+use engine::{Republish, Subscription, TokenKeys};
 
 use crate::config::Config;
-use crate::service;
+use crate::{service, store};
 
 /// At most one for each other service.
 pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
@@ -22,4 +23,10 @@ pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
         TokenKeys::copied_by(Subscription::to("identity"))
             .copy(move |work, said: &CourierChanged| service::keep_courier(work, said, deadlines)),
     ]
+}
+
+/// What it says again.
+pub(crate) fn state() -> Vec<Republish> {
+    let stores = |handle, after, limit| Box::pin(async move { store::store_ids(&handle, after, limit).await }) as _;
+    vec![Republish::of::<StoreChanged, _>(stores, |work, id| service::say_store(work, *id))]
 }

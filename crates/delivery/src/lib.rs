@@ -28,3 +28,9 @@ pub fn service(config: &Config) -> engine::Service {
         jobs: jobs::jobs(config),
     }
 }
+
+/// What delivery can say again, for whoever rebuilds a copy of it. A store is never removed.
+#[must_use]
+pub fn state() -> Vec<engine::Republish> {
+    events::state()
+}

@@ -55,6 +55,14 @@ pub(crate) fn pause_store(work: &mut Work<'_>, id: StoreId, paused: bool) -> Res
     Ok(stored(200, id))
 }
 
+/// Says again what a store is, for whoever rebuilds a copy of it.
+pub(crate) fn say_store(work: &mut Work<'_>, id: StoreId) -> Result<(), Stop> {
+    match work.find::<StoreRecord>(&id)? {
+        Some(record) => work.emit(&StoreChanged { store: record.store.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// Goes on or off shift; whoever goes off leaves what they are at.
 pub(crate) fn set_shift(work: &mut Work<'_>, person: PersonId, on: bool, deadlines: Deadlines) -> Result<Stored, Stop> {
     let turn = Turn { now: work.now(), by: By::courier(person), deadlines };

@@ -293,6 +293,13 @@ pub(crate) async fn stores(handle: &Handle, page: &Page<StoreId>) -> Result<List
     Ok(page.list(entities::<StoreRecord>(&rows)?, |record| record.store.id))
 }
 
+/// Up to `limit` ids of stores after `after`, in their order.
+pub(crate) async fn store_ids(handle: &Handle, after: Option<StoreId>, limit: i64) -> Result<Vec<StoreId>, Fault> {
+    let after = after.map_or_else(first, |store| store.0);
+    let ids = ids(&handle.read(&STORES_AFTER, vec![after.into(), limit.into()]).await?)?;
+    Ok(ids.into_iter().map(StoreId).collect())
+}
+
 /// A page of the deliveries of a store, the newest first.
 pub(crate) async fn deliveries_of(
     handle: &Handle,

@@ -4,6 +4,8 @@
 //!
 //! Reading order: `work` (what a decider sees), `executor` (one commit at a time), `subscription`, `service` (what starts).
 
+mod breaker;
+mod dead_letters;
 mod entity;
 mod executor;
 mod handle;
@@ -13,6 +15,7 @@ mod keys;
 mod lanes;
 mod lease;
 mod reader;
+mod resync;
 mod runtime;
 mod service;
 mod subscription;
@@ -23,6 +26,7 @@ mod token_keys;
 mod watchers;
 mod work;
 
+pub use dead_letters::{Blame, DeadLetter, Failed, Retried, Wish};
 pub use entity::{Document, Entity};
 pub use handle::{Command, Handle, Reply, Stored};
 pub use input::{DEADLINE_DEFAULT_MS, Stop};
@@ -30,8 +34,9 @@ pub use jobs::{Job, JobContext};
 pub use keys::{KEY_KEPT_MS, KeyScope};
 pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
+pub use resync::{Copied, Position, Progress, Republish, Resync};
 pub use runtime::TokioRuntime;
-pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, start};
+pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};
 pub use tables::{MIGRATIONS, READS, TABLES};
 pub use tally::Field;

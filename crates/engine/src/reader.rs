@@ -35,12 +35,27 @@ impl Reader {
     pub(crate) async fn run(self) {
         let mut pause_ms = FAILED_PAUSE_MS.0;
         while self.leadership.held().await.is_some() {
-            if let Err(fault) = guarded(self.follow(&mut pause_ms)).await {
+            let followed = guarded(self.follow(&mut pause_ms)).await;
+            if let Some(why) = self.subscription.breaker.stopped() {
+                self.stand_still(&why).await;
+            } else if let Err(fault) = followed {
                 tracing::warn!(service = self.handle.service, log = self.subscription.to, %fault, "reading again from the cursor");
                 self.leadership.pause(pause_ms).await;
                 pause_ms = (pause_ms * 2).min(FAILED_PAUSE_MS.1);
             }
             self.caught_up.send_replace(false);
+        }
+    }
+
+    /// Applies nothing more, and lets no timer of the service fire on half of what it should know, until somebody who has
+    /// looked at it lets it go on.
+    async fn stand_still(&self, why: &str) {
+        self.caught_up.send_replace(false);
+        tracing::error!(service = self.handle.service, log = self.subscription.to, why, "a subscription has stopped");
+        tokio::select! {
+            biased;
+            () = self.leadership.stop() => {}
+            () = self.subscription.breaker.resumed() => {}
         }
     }
 

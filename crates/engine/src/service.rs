@@ -55,7 +55,7 @@ pub struct Settings {
 pub struct Running {
     /// Its door.
     pub handle: Handle,
-    subscriptions: Vec<Arc<Subscription>>,
+    pub(crate) subscriptions: Vec<Arc<Subscription>>,
     source: String,
     stop: watch::Sender<bool>,
     loops_ended: Mutex<mpsc::Receiver<()>>,
@@ -73,6 +73,19 @@ pub struct Pending {
     pub parked: i64,
     /// The logs that it has not read to their end.
     pub behind: Vec<Behind>,
+    /// The subscriptions that have stopped in this process, because too many of their events could not be handled.
+    pub stopped: Vec<Stopped>,
+}
+
+/// A subscription that has stopped: nothing of it is applied, parked or skipped until a restart, or until it is resumed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Stopped {
+    /// The service that listens.
+    pub service: &'static str,
+    /// To whom.
+    pub from: &'static str,
+    /// Why it has stopped.
+    pub why: String,
 }
 
 /// What a service has before it, in numbers.
@@ -117,7 +130,24 @@ impl Running {
         for subscription in &self.subscriptions {
             behind.extend(self.behind(subscription).await?);
         }
-        Ok(Pending { service, timers, parked, behind })
+        Ok(Pending { service, timers, parked, behind, stopped: self.stopped() })
+    }
+
+    /// The subscriptions that have stopped in this process.
+    #[must_use]
+    pub fn stopped(&self) -> Vec<Stopped> {
+        let stopped = |subscription: &Arc<Subscription>| {
+            let (service, from) = (self.handle.service, subscription.to);
+            subscription.breaker.stopped().map(|why| Stopped { service, from, why })
+        };
+        self.subscriptions.iter().filter_map(stopped).collect()
+    }
+
+    /// Lets the subscription to `from` go on, if it has stopped; tells whether there is one.
+    #[must_use]
+    pub fn resume(&self, from: &str) -> bool {
+        let subscription = self.subscriptions.iter().find(|subscription| subscription.to == from);
+        subscription.inspect(|subscription| subscription.breaker.resume()).is_some()
     }
 
     /// What the service has before it in numbers for those who watch it.

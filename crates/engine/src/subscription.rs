@@ -8,6 +8,7 @@ use contracts::Event;
 use kernel::{Fault, TraceContext};
 use log::{Admission, LogEvent, admit};
 
+use crate::breaker::Breaker;
 use crate::handle::Handle;
 use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop};
 use crate::lanes::Lane;
@@ -15,9 +16,16 @@ use crate::tables::{Cursor, Parked, StoppedKey};
 use crate::work::Work;
 
 /// What is done with one event, with the event inside.
-type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>;
+pub(crate) type Handling = Box<dyn Fn(&mut Work<'_>) -> Result<(), Stop> + Send>;
 
 type Decode = Arc<dyn Fn(serde_json::Value) -> Result<Handling, serde_json::Error> + Send + Sync>;
+
+/// How events of one type are read, and how they are taken.
+#[derive(Clone)]
+struct Handler {
+    taken: Taken,
+    decode: Decode,
+}
 
 /// How the events of a topic are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,15 +41,16 @@ pub enum Taken {
 pub struct Subscription {
     pub(crate) to: &'static str,
     pub(crate) topics: BTreeMap<&'static str, Taken>,
-    lane: Lane,
-    handlers: HashMap<&'static str, Decode>,
+    pub(crate) lane: Lane,
+    pub(crate) breaker: Arc<Breaker>,
+    handlers: HashMap<&'static str, Handler>,
 }
 
 impl Subscription {
     /// A subscription to the events of `service`.
     #[must_use]
     pub fn to(service: &'static str) -> Self {
-        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, handlers: HashMap::new() }
+        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, breaker: Arc::default(), handlers: HashMap::new() }
     }
 
     /// Its events are promises already given, as money and couriers: they take the lane of those.
@@ -63,10 +72,28 @@ impl Subscription {
         self.on(Taken::Copy, handle)
     }
 
+    /// The service whose events these are.
+    #[must_use]
+    pub fn to_service(&self) -> &'static str {
+        self.to
+    }
+
     /// The topics and how each is taken.
     #[must_use]
     pub fn topics(&self) -> &BTreeMap<&'static str, Taken> {
         &self.topics
+    }
+
+    /// Whether events of type `kind` are heard, and taken as copies.
+    #[must_use]
+    pub fn copies(&self, kind: &str) -> bool {
+        self.handlers.get(kind).is_some_and(|handler| handler.taken == Taken::Copy)
+    }
+
+    /// Whether events of type `kind` are heard, and taken as work.
+    #[must_use]
+    pub fn works_on(&self, kind: &str) -> bool {
+        self.handlers.get(kind).is_some_and(|handler| handler.taken == Taken::Work)
     }
 
     fn on<E: Event>(
@@ -81,7 +108,7 @@ impl Subscription {
             let handle = handle.clone();
             Ok(Box::new(move |work: &mut Work<'_>| handle(work, &event)))
         });
-        assert!(self.handlers.insert(E::KIND, decode).is_none(), "{} is handled twice", E::KIND);
+        assert!(self.handlers.insert(E::KIND, Handler { taken, decode }).is_none(), "{} is handled twice", E::KIND);
         self
     }
 
@@ -89,7 +116,7 @@ impl Subscription {
     fn handling(&self, event: &LogEvent) -> Result<(TraceContext, Handling), serde_json::Error> {
         let envelope = event.envelope()?;
         let handling = match self.handlers.get(event.kind.as_str()) {
-            Some(decode) => decode(envelope.data)?,
+            Some(handler) => (handler.decode)(envelope.data)?,
             None => Box::new(|_: &mut Work<'_>| Ok(())),
         };
         Ok((envelope.traceparent, handling))
@@ -139,22 +166,30 @@ impl Handle {
 
     fn event(&self, cursor: CursorName, subscription: &Subscription, event: LogEvent) -> (Input, Awaited<Applied>) {
         let bytes = event.payload.len();
-        let (trace, handling) = match subscription.handling(&event) {
+        let (trace, handling) = self.handling(subscription, &event);
+        let breaker = subscription.breaker.clone();
+        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken, &breaker);
+        self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
+    }
+
+    /// The request that `event` goes back to, and what is to be done with it, or why nothing can be.
+    pub(crate) fn handling(&self, subscription: &Subscription, event: &LogEvent) -> (TraceContext, Result<Handling, String>) {
+        match subscription.handling(event) {
             Ok((trace, handling)) => (trace, Ok(handling)),
             Err(error) => (TraceContext::start(&mut self.runtime.draw()), Err(error.to_string())),
-        };
-        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken);
-        self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
+        }
     }
 }
 
-/// Applies `event` if it is the next for its cursor. One that is `broken` is parked, and so are those of its key behind it.
+/// Applies `event` if it is the next for its cursor. One that is `broken` is parked, and so are those of its key behind it,
+/// unless too many are: then the cursor stays before it.
 fn apply(
     work: &mut Work<'_>,
     name: &CursorName,
     event: &LogEvent,
     handling: &Result<Handling, String>,
     broken: Option<&str>,
+    breaker: &Breaker,
 ) -> Result<Applied, Stop> {
     let key = (name.0.clone(), event.source.clone(), event.key.clone());
     work.want::<Cursor>(name);
@@ -177,8 +212,15 @@ fn apply(
         (Some(cause), _) => cause,
         (None, Err(cause)) => cause,
         (None, Ok(_)) if parked_before > 0 => "an earlier event of its key is parked",
-        (None, Ok(handling)) => return handling(work).map(|()| (admission, None)),
+        (None, Ok(handling)) => {
+            handling(work)?;
+            breaker.handled(event.seq);
+            return Ok((admission, None));
+        }
     };
+    if parked_before == 0 {
+        breaker.may_park(event.seq).map_err(Stop::Broken)?;
+    }
     park(work, key, event, cause, parked_before + 1).map(|parked| (admission, Some(parked)))
 }
 

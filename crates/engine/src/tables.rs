@@ -7,14 +7,17 @@ use store::{Kind, Migration, Read, Table};
 use crate::tally;
 
 /// The engine's migrations.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { service: "engine", number: 1, name: "engine", sql: include_str!("../migrations/0001_engine.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { service: "engine", number: 1, name: "engine", sql: include_str!("../migrations/0001_engine.sql") },
+    Migration { service: "engine", number: 2, name: "dead-letters", sql: include_str!("../migrations/0002_dead_letters.sql") },
+];
 
 /// The engine's tables, for the test that holds them against the database.
-pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &TOKEN_KEY];
+pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &DROPPED, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &TIMERS_OVERDUE, &PARKED_COUNT];
+pub static READS: &[&Read] =
+    &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &TIMERS_OVERDUE, &PARKED_COUNT, &PARKED_PAGE, &PARKED_FIRST];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.
@@ -79,6 +82,23 @@ tally! {
 }
 
 tally! {
+    /// A parked event that somebody dropped.
+    pub(crate) struct Dropped in DROPPED = "engine_dropped", Move {
+        key { service: String, source: String, seq: i64, }
+        bucket: Bucket,
+        topic: String,
+        key: String,
+        kind: String,
+        payload: String,
+        error: String,
+        parked_at: Timestamp,
+        dropped_at: Timestamp,
+        dropped_by: String,
+        reason: String,
+    }
+}
+
+tally! {
     /// A service's copy of one of identity's public keys.
     pub(crate) struct TokenKey in TOKEN_KEY = "engine_token_key", Stay {
         key { service: String, kid: String, }
@@ -127,4 +147,25 @@ pub(crate) static PARKED_COUNT: Read = Read {
     sql: "SELECT count(*) FROM engine_parked WHERE service = $1",
     arguments: &[Kind::Text],
     answer: &[Kind::Int],
+};
+
+const PARKED_ANSWER: &[Kind] =
+    &[Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Int];
+
+/// Parked events in the order of their logs: service, source and seq after which, limit.
+pub(crate) static PARKED_PAGE: Read = Read {
+    name: "engine.parked-page",
+    sql: "SELECT service, source, seq, bucket, topic, key, kind, payload, error, parked_at FROM engine_parked \
+          WHERE service = $1 AND (source, seq) > ($2, $3) ORDER BY source, seq LIMIT $4",
+    arguments: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+    answer: PARKED_ANSWER,
+};
+
+/// The first parked event of a key: service, source, key.
+pub(crate) static PARKED_FIRST: Read = Read {
+    name: "engine.parked-first",
+    sql: "SELECT service, source, seq, bucket, topic, key, kind, payload, error, parked_at FROM engine_parked \
+          WHERE service = $1 AND source = $2 AND key = $3 ORDER BY seq LIMIT 1",
+    arguments: &[Kind::Text, Kind::Text, Kind::Text],
+    answer: PARKED_ANSWER,
 };

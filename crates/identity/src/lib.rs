@@ -40,3 +40,10 @@ pub fn service(config: &Config) -> engine::Service {
 pub fn routes(handle: engine::Handle, config: &Config) -> web::Routes {
     http::routes(handle, config)
 }
+
+/// What identity can say again, for whoever rebuilds a copy of it. A key is never removed; whoever rides no more was said to
+/// be a courier no longer.
+#[must_use]
+pub fn state() -> Vec<engine::Republish> {
+    events::state()
+}

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::store::{AttemptsOn, Credential, EmailTaken, KeyBytes, KnownStore, RoleHeld, StoredSigningKey, anybody};
 
 /// The number of the key that signs: there is one; a second is made when keys come to be changed.
-const SIGNING_KEY_NUMBER: i64 = 1;
+pub(crate) const SIGNING_KEY_NUMBER: i64 = 1;
 
 /// Somebody who is to be entered, with the hash of their password.
 #[derive(Clone, Debug)]
@@ -216,10 +216,28 @@ fn keep_signing_key(work: &mut Work<'_>, public: &PublicKey, pkcs8: &KeyBytes) -
         return Ok(stored.pkcs8.clone());
     }
     let (kid, made_at) = (public.kid.clone(), work.now());
-    work.save(StoredSigningKey { number: SIGNING_KEY_NUMBER, kid: kid.clone(), pkcs8: pkcs8.clone(), made_at });
-    let public_key = public.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    work.emit(&TokenKeyPublished { kid, public_key })?;
+    work.save(StoredSigningKey { number: SIGNING_KEY_NUMBER, kid, pkcs8: pkcs8.clone(), made_at });
+    publish(work, public)?;
     Ok(pkcs8.clone())
+}
+
+fn publish(work: &mut Work<'_>, public: &PublicKey) -> Result<(), Stop> {
+    let public_key = public.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    work.emit(&TokenKeyPublished { kid: public.kid.clone(), public_key })
+}
+
+/// Publishes a key again, for whoever rebuilds a copy of it.
+pub(crate) fn say_signing_key(work: &mut Work<'_>, number: i64) -> Result<(), Stop> {
+    match work.find::<StoredSigningKey>(&(number,))? {
+        Some(stored) => publish(work, web::SigningKey::from_pkcs8(&stored.pkcs8.0)?.public()),
+        None => Ok(()),
+    }
+}
+
+/// Says again of somebody that they ride, for whoever rebuilds a copy of it.
+pub(crate) fn say_courier(work: &mut Work<'_>, id: PersonId) -> Result<(), Stop> {
+    let news = work.find::<Person>(&id)?.and_then(|person| courier_news(None, &person));
+    news.map_or(Ok(()), |news| work.emit(&news))
 }
 
 /// Writes all rows of somebody new whose address was found free.

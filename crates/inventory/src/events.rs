@@ -2,12 +2,12 @@
 //! Leaves what a command comes to to `service`.
 
 use contracts::delivery::StoreChanged;
-use contracts::inventory::{HoldCommit, HoldConsume, HoldReduce, HoldRelease, HoldRequest};
-use engine::{Subscription, TokenKeys};
+use contracts::inventory::{HoldCommit, HoldConsume, HoldReduce, HoldRelease, HoldRequest, SlotOffered, SupplyChanged};
+use engine::{Republish, Subscription, TokenKeys};
 
 use crate::config::Config;
 use crate::domain::hold::Ask;
-use crate::service;
+use crate::{service, store};
 
 /// The subscriptions, one to each other service that inventory listens to.
 pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
@@ -26,4 +26,14 @@ fn orders(config: &Config) -> Subscription {
 
 fn delivery() -> Subscription {
     Subscription::to("delivery").copy(|work, event: &StoreChanged| service::copy_store(work, &event.store))
+}
+
+/// What it says again.
+pub(crate) fn state() -> Vec<Republish> {
+    let slots = |handle, after, limit| Box::pin(async move { store::slot_keys(&handle, after, limit).await }) as _;
+    let stock = |handle, after, limit| Box::pin(async move { store::stock_keys(&handle, after, limit).await }) as _;
+    vec![
+        Republish::of::<SlotOffered, _>(slots, service::say_slot).or_gone(service::say_no_slot),
+        Republish::of::<SupplyChanged, _>(stock, service::say_supply),
+    ]
 }

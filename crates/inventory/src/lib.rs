@@ -29,3 +29,9 @@ pub fn service(config: &Config) -> engine::Service {
         jobs: jobs::jobs(),
     }
 }
+
+/// What inventory can say again, for whoever rebuilds a copy of it. A slot may go; supply stays.
+#[must_use]
+pub fn state() -> Vec<engine::Republish> {
+    events::state()
+}

@@ -16,7 +16,7 @@ use crate::domain::slots::{StoreCopy, next_midnight};
 use crate::domain::supply::{BelowHeld, Level, word_of};
 use crate::domain::timetable::{Change, Made, Timetable, plan};
 use crate::domain::withdrawal::{self, Move};
-use crate::store::{HoldLine, Movement, OfferedSlot, SlotMove, Supply, Telling};
+use crate::store::{HoldLine, Movement, OfferedSlot, SKUS_BEGIN, SlotMove, Supply, Telling};
 
 /// The timer that ends a hold which nobody committed; its subject is the order.
 pub(crate) const HOLD_EXPIRY: &str = "hold-expiry";
@@ -321,6 +321,29 @@ fn note(work: &mut Work<'_>, store: StoreId, starts_at: SlotKey, did: Move, plac
 /// What comes before every id.
 pub(crate) fn before_all() -> Id {
     Id::from_bytes([0; 16])
+}
+
+/// Says a slot again that can still be ordered, for whoever rebuilds a copy of it.
+pub(crate) fn say_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    let now = work.now();
+    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none() && slot.places > 0 && slot.cutoff_at > now);
+    open.map_or(Ok(()), |slot| work.emit(&SlotOffered { store: slot.store, slot: slot.slot(), places: slot.places }))
+}
+
+/// Says of a slot that it is closed, if there is none or it was withdrawn, for whoever copied that there is.
+pub(crate) fn say_no_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    match work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none()) {
+        Some(_) => Ok(()),
+        None => work.emit(&SlotClosed { store: key.0, slot: key.1 }),
+    }
+}
+
+/// Says again how much is left of a SKU, for whoever rebuilds a copy of it.
+pub(crate) fn say_supply(work: &mut Work<'_>, key: &(StoreId, String)) -> Result<(), Stop> {
+    let Some(supply) = work.find::<Supply>(key)? else { return Ok(()) };
+    let Some(sku) = key.1.strip_prefix(SKUS_BEGIN) else { return Ok(()) };
+    let sku = sku.parse().map_err(|_| Stop::Broken(format!("`{sku}` is no SKU")))?;
+    work.emit(&SupplyChanged { store: key.0, thing: Thing::Sku(sku), band: Band::of(supply.available) })
 }
 
 /// The level of a thing; nothing, if there is no supply of it.

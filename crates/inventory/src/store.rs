@@ -2,9 +2,9 @@
 //! Leaves what is read together, and why, to `service` and `http`.
 
 use contracts::{OrderId, PersonId, Sku, Slot, SlotKey, StoreId};
-use engine::{Document, document_columns, tally};
-use kernel::{Bucket, Id, Timestamp};
-use store::{Column, Kind, Migration, Read, Rows, Table, Value};
+use engine::{Document, Handle, document_columns, tally};
+use kernel::{Bucket, Fault, Id, Timestamp};
+use store::{Column, Error, Kind, Migration, Read, Row, Rows, Table, Value};
 
 use crate::domain::hold::Hold;
 use crate::domain::slots::StoreCopy;
@@ -37,10 +37,12 @@ pub(crate) static TABLES: &[&Table] = &[&SUPPLY, &SLOT, &SLOT_MOVE, &TELLING, &T
 pub(crate) static READS: &[&Read] = &[
     &SLOTS_OPEN,
     &SLOTS,
+    &SLOT_KEYS,
     &SLOT_MOVES,
     &TELLINGS,
     &ORDERS_OF_THING,
     &STOCK,
+    &STOCK_KEYS,
     &MOVEMENTS,
     &HOLDS,
     &SUPPLY_AGAINST_HOLDS,
@@ -349,3 +351,45 @@ pub(crate) static STOCK_AGAINST_LEDGER: Read = Read {
     arguments: &[Kind::Id, Kind::Text, Kind::Int],
     answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Int],
 };
+
+/// The keys of all slots: store and beginning after which, limit.
+static SLOT_KEYS: Read = Read {
+    name: "inventory.slot-keys",
+    sql: "SELECT store, starts_at FROM inventory_slot WHERE (store, starts_at) > ($1, $2) ORDER BY store, starts_at LIMIT $3",
+    arguments: &[Kind::Id, Kind::Int, Kind::Int],
+    answer: &[Kind::Id, Kind::Int],
+};
+
+/// The keys of all supply of SKUs: store and thing after which, first and last of such things, limit.
+static STOCK_KEYS: Read = Read {
+    name: "inventory.stock-keys",
+    sql: "SELECT store, thing FROM inventory_supply WHERE (store, thing) > ($1, $2) AND thing > $3 AND thing < $4 \
+          ORDER BY store, thing LIMIT $5",
+    arguments: &[Kind::Id, Kind::Text, Kind::Text, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text],
+};
+
+/// Up to `limit` keys of slots after `after`, in their order.
+pub(crate) async fn slot_keys(
+    handle: &Handle,
+    after: Option<(StoreId, SlotKey)>,
+    limit: i64,
+) -> Result<Vec<(StoreId, SlotKey)>, Fault> {
+    let (store, starts_at) = after.map_or((Id::from_bytes([0; 16]), i64::MIN), |(store, slot)| (store.0, slot.0.as_micros()));
+    let rows = handle.read(&SLOT_KEYS, vec![store.into(), starts_at.into(), limit.into()]).await?;
+    let key = |row: &Row| Ok((StoreId(row.id(0)?), SlotKey(row.time(1)?)));
+    rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
+}
+
+/// Up to `limit` keys of supply of SKUs after `after`, in their order.
+pub(crate) async fn stock_keys(
+    handle: &Handle,
+    after: Option<(StoreId, String)>,
+    limit: i64,
+) -> Result<Vec<(StoreId, String)>, Fault> {
+    let (store, thing) = after.map_or((Id::from_bytes([0; 16]), String::new()), |(store, thing)| (store.0, thing));
+    let arguments = vec![store.into(), thing.into(), SKUS_BEGIN.into(), SKUS_END.into(), limit.into()];
+    let rows = handle.read(&STOCK_KEYS, arguments).await?;
+    let key = |row: &Row| Ok((StoreId(row.id(0)?), row.text(1)?.to_owned()));
+    rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
+}

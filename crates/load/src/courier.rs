@@ -24,6 +24,9 @@ const PIN_EVERY_MS: Millis = 20;
 /// The moves of the way, and of the way back once the goods are called back; a failed delivery waits for the store's word.
 const WAY: [&str; 6] = ["accept", "at-pickup", "picked-up", "at-dropoff", "deliver", "returned"];
 
+/// The moves that staff make too, each at a route of their own.
+const WAYS_OUT: [&str; 3] = ["drop", "fail", "returned"];
+
 /// One courier.
 pub(crate) struct Courier {
     pub(crate) world: Arc<World>,
@@ -108,7 +111,8 @@ impl Courier {
     }
 
     async fn step(&self, order: OrderId, step: &str) -> Result<Reply, LoadError> {
-        let ask = Ask::post(format!("/v1/deliveries/{order}/{step}")).key(self.world.client.new_key());
+        let whose = if WAYS_OUT.contains(&step) { "courier/deliveries" } else { "deliveries" };
+        let ask = Ask::post(format!("/v1/{whose}/{order}/{step}")).key(self.world.client.new_key());
         let ask = match step {
             "deliver" => ask.body(json!({ "pin": self.pin(order).await? })),
             "drop" => ask.body(json!({ "reason": "flat tyre" })),

@@ -22,9 +22,10 @@ mod tokens;
 mod troubles;
 mod world;
 
+pub use client::encoded;
 pub use error::LoadError;
 pub use figures::{Latency, Summary};
-pub use people::admin_token;
+pub use people::{Admin, admin_token};
 pub use replay::{Replay, replay};
 pub use rush::{Rush, RushSummary, rush};
 pub use tokens::TokenMix;

@@ -147,6 +147,38 @@ pub async fn admin_token(runtime: Arc<dyn Runtime>, logins: &Path, url: &str) ->
     Session::new(Arc::new(client), &Logins::read(logins)?.admin).token().await
 }
 
+/// The admin of a shop, who asks it for one thing after the other.
+pub struct Admin(Session);
+
+impl Admin {
+    /// The admin of the shop at `url` whose logins these are; signs in with the first request.
+    ///
+    /// # Errors
+    /// If the logins cannot be read.
+    pub fn new(runtime: Arc<dyn Runtime>, logins: &Path, url: &str) -> Result<Self, LoadError> {
+        let client = Client::new(runtime, &[url.to_owned()], SIGN_IN_WITHIN_MS)?;
+        Ok(Self(Session::new(Arc::new(client), &Logins::read(logins)?.admin)))
+    }
+
+    /// What the shop shows at `path`.
+    ///
+    /// # Errors
+    /// If it refuses, or never answers.
+    pub async fn get(&self, path: &str) -> Result<serde_json::Value, LoadError> {
+        self.0.send(&Ask::get(path)).await?.expect()
+    }
+
+    /// What the shop answers to `body`, or to nothing, at `path`; a request without an answer is repeated under its key.
+    ///
+    /// # Errors
+    /// As [`Admin::get`].
+    pub async fn post(&self, path: &str, body: Option<serde_json::Value>) -> Result<serde_json::Value, LoadError> {
+        let ask = Ask::post(path).key(self.0.client.new_key());
+        let ask = body.into_iter().fold(ask, Ask::body);
+        self.0.send(&ask).await?.expect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use testkit::{Asked, TestRuntime, serve};

@@ -15,12 +15,12 @@ use contracts::payments::{
     PaymentExpired, PaymentRefundFailed, PaymentRefunded, PaymentVoided,
 };
 use contracts::{Event, OrderId};
-use engine::{Subscription, TokenKeys};
+use engine::{Copied, Subscription, TokenKeys};
 
 use crate::config::Config;
 use crate::domain::order::{Failure, Heard, Hold, Payment};
 use crate::service::hear;
-use crate::store::{ListingCopy, SlotCopy, StoreCopy};
+use crate::store::{self, ListingCopy, SlotCopy, StoreCopy};
 
 /// The subscriptions, one to each other service that orders listens to.
 pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
@@ -115,4 +115,11 @@ fn heard<E: Event>(subscription: Subscription, config: &Config, what: fn(&E) -> 
         let (order, heard) = what(event);
         hear(work, order, heard, &config)
     })
+}
+
+/// What it has copied of rows that their owners may take away.
+pub(crate) fn copies() -> Vec<Copied> {
+    let listings = |handle, after, limit| Box::pin(async move { store::listing_keys(&handle, after, limit).await }) as _;
+    let slots = |handle, after, limit| Box::pin(async move { store::slot_keys(&handle, after, limit).await }) as _;
+    vec![Copied::of::<ListingChanged, _>(listings), Copied::of::<SlotOffered, _>(slots)]
 }

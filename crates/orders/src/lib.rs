@@ -30,3 +30,9 @@ pub fn service(config: &Config) -> engine::Service {
         jobs: jobs::jobs(),
     }
 }
+
+/// What orders has copied of rows that their owners may take away.
+#[must_use]
+pub fn copies() -> Vec<engine::Copied> {
+    events::copies()
+}

@@ -3,10 +3,10 @@
 
 use contracts::delivery::Store;
 use contracts::{CartId, OrderId, Sku, SlotKey, StoreId};
-use engine::{Document, document_columns, tally};
-use kernel::{Bucket, Timestamp};
+use engine::{Document, Handle, document_columns, tally};
+use kernel::{Bucket, Fault, Id, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{Column, Kind, Migration, Read, Rows, Table, Value};
+use store::{Column, Error, Kind, Migration, Read, Row, Rows, Table, Value};
 
 use crate::domain::cart::Cart;
 use crate::domain::order::Order;
@@ -27,7 +27,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
 pub(crate) static TABLES: &[&Table] = &[&CART, &ORDER, &STORE, &LISTING, &SLOT, &SECRET];
 
 /// Its reads.
-pub(crate) static READS: &[&Read] = &[&STORES, &ORDERS_OF_STORE, &ORDERS_OF_CUSTOMER, &ORDERS_ALL];
+pub(crate) static READS: &[&Read] = &[&STORES, &LISTING_KEYS, &SLOT_KEYS, &ORDERS_OF_STORE, &ORDERS_OF_CUSTOMER, &ORDERS_ALL];
 
 static CART: Table = Table { name: "orders_cart", key: &[Column::id("id")], columns: document_columns![], rows: Rows::Move };
 
@@ -170,3 +170,43 @@ pub(crate) static ORDERS_ALL: Read = Read {
 };
 
 const ORDER_ANSWER: &[Kind] = &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Id, Kind::Int, Kind::Text];
+
+/// The keys of all copies of listings: store and SKU after which, limit.
+static LISTING_KEYS: Read = Read {
+    name: "orders.listing-keys",
+    sql: "SELECT store, sku FROM orders_listing WHERE (store, sku) > ($1, $2) ORDER BY store, sku LIMIT $3",
+    arguments: &[Kind::Id, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text],
+};
+
+/// The keys of all copies of slots: store and beginning after which, limit.
+static SLOT_KEYS: Read = Read {
+    name: "orders.slot-keys",
+    sql: "SELECT store, starts_at FROM orders_slot WHERE (store, starts_at) > ($1, $2) ORDER BY store, starts_at LIMIT $3",
+    arguments: &[Kind::Id, Kind::Int, Kind::Int],
+    answer: &[Kind::Id, Kind::Int],
+};
+
+/// Up to `limit` keys of copies of listings after `after`, in their order.
+pub(crate) async fn listing_keys(
+    handle: &Handle,
+    after: Option<(StoreId, Sku)>,
+    limit: i64,
+) -> Result<Vec<(StoreId, Sku)>, Fault> {
+    let (store, sku) = after.map_or((Id::from_bytes([0; 16]), String::new()), |(store, sku)| (store.0, sku.into()));
+    let rows = handle.read(&LISTING_KEYS, vec![store.into(), sku.into(), limit.into()]).await?;
+    let key = |row: &Row| Ok((StoreId(row.id(0)?), <Sku as engine::Field>::of(row, 1)?));
+    rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
+}
+
+/// Up to `limit` keys of copies of slots after `after`, in their order.
+pub(crate) async fn slot_keys(
+    handle: &Handle,
+    after: Option<(StoreId, SlotKey)>,
+    limit: i64,
+) -> Result<Vec<(StoreId, SlotKey)>, Fault> {
+    let (store, starts_at) = after.map_or((Id::from_bytes([0; 16]), i64::MIN), |(store, slot)| (store.0, slot.0.as_micros()));
+    let rows = handle.read(&SLOT_KEYS, vec![store.into(), starts_at.into(), limit.into()]).await?;
+    let key = |row: &Row| Ok((StoreId(row.id(0)?), SlotKey(row.time(1)?)));
+    rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
+}

@@ -1,5 +1,8 @@
 //! The routes of the program itself: whether it lives, whether it is ready, and what its services still have before them.
-//! Leaves everything about the shop to the services.
+//! Leaves everything about the shop to the services, events that were parked to `dead_letters`, and copies to `resync`.
+
+mod dead_letters;
+mod resync;
 
 use std::sync::Arc;
 
@@ -8,10 +11,26 @@ use engine::Running;
 use kernel::Fault;
 use web::{Access, Answer, Routes, State, json};
 
+use crate::tables::Copying;
+
 #[derive(Clone)]
 struct Program {
     running: Vec<Arc<Running>>,
+    copying: Arc<Copying>,
     audit: Option<Glance>,
+}
+
+impl Program {
+    /// The service `name`.
+    fn service(&self, name: &str) -> Result<&Running, Fault> {
+        let found = self.running.iter().find(|running| running.handle.service() == name);
+        found.map(|running| &**running).ok_or_else(|| Fault::not_found("service"))
+    }
+
+    /// The names of all services.
+    fn services(&self) -> Vec<&'static str> {
+        self.running.iter().map(|running| running.handle.service()).collect()
+    }
 }
 
 /// The routes.
@@ -21,7 +40,9 @@ pub(crate) fn routes(running: Vec<Arc<Running>>, audit: Option<Glance>) -> Route
         .get("/readyz", Access::anyone(), ready)
         .get("/v1/admin/audit/pending", Access::admin(), pending)
         .get("/v1/admin/audit/watch", Access::admin(), watch)
-        .with_state(Program { running, audit })
+        .merge(dead_letters::routes())
+        .merge(resync::routes())
+        .with_state(Program { running, copying: Arc::new(Copying::new()), audit })
 }
 
 /// The process answers.
@@ -29,12 +50,14 @@ async fn live() -> Result<Answer, Fault> {
     Ok(Answer::ok(json!({ "live": true })))
 }
 
-/// Every service reaches its database; otherwise 503 with the reason.
+/// Every service reaches its database; otherwise 503 with the reason. A subscription that has stopped is told and takes
+/// nobody out of service: it stops its own work only.
 async fn ready(State(program): State<Program>) -> Result<Answer, Fault> {
     for running in &program.running {
         running.events_said().await?;
     }
-    Ok(Answer::ok(json!({ "ready": true })))
+    let stopped: Vec<_> = program.running.iter().flat_map(|running| running.stopped()).collect();
+    Ok(Answer::ok(json!({ "ready": true, "stopped": stopped })))
 }
 
 async fn pending(State(program): State<Program>) -> Result<Answer, Fault> {

@@ -23,6 +23,11 @@ pub(crate) enum Command {
     Migrate(Place),
     /// Check every invariant against a living shop; exit code 1 if one is broken.
     Audit(Audit),
+    /// See events that could not be handled, have them tried again, or drop them.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Rebuild what one service has copied of another, while the shop runs.
+    Resync(Resync),
     /// Act as shoppers, pickers and couriers against a living shop.
     #[command(subcommand)]
     Load(Load),
@@ -82,6 +87,87 @@ pub(crate) struct Audit {
     /// Print the invariants that are checked, and ask nobody.
     #[arg(long)]
     pub(crate) rules: bool,
+}
+
+/// A living shop, spoken to as its admin.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AsAdmin {
+    /// Where the shop answers.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// The logins that the shop wrote when it was made.
+    #[arg(long, value_name = "FILE", default_value = "swiftcart-data/logins.json")]
+    pub(crate) logins: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Resync {
+    /// The service whose copy is rebuilt, as orders.
+    pub(crate) consumer: String,
+    /// The service that owns what was copied, as catalog.
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) from: String,
+    #[command(flatten)]
+    pub(crate) shop: AsAdmin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them: what to call each by, its type, its key, and why it is parked.
+    List {
+        /// Only those of one service.
+        #[arg(long)]
+        service: Option<String>,
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
+    /// Show one with all it holds.
+    Show {
+        /// As `list` calls it: service/source/seq.
+        letter: Letter,
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
+    /// Try it again, and all parked events of its key in their order.
+    Retry {
+        /// As `list` calls it: service/source/seq.
+        letter: Letter,
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
+    /// Drop it, and go on with those behind it.
+    Drop {
+        /// As `list` calls it: service/source/seq.
+        letter: Letter,
+        /// Why; kept with the event.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
+}
+
+/// A parked event by the name that `list` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter(String);
+
+impl std::str::FromStr for Letter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let parts: Vec<&str> = text.split('/').collect();
+        let sound = parts.len() == 3 && parts.iter().all(|part| word(part)) && parts[2].parse::<i64>().is_ok();
+        sound
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| "it is no service/source/seq, as orders/catalog-0a1b2c3d/17".to_owned())
+    }
+}
+
+impl std::fmt::Display for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 #[derive(Debug, Subcommand)]

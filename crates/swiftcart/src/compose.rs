@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use engine::{Handle, Running, TokenKeys, TokioRuntime};
+use engine::{Handle, Running, Service, TokenKeys, TokioRuntime};
 use kernel::{BoxFuture, Millis, Runtime};
 use log::Wakes;
+use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
 use tokio::sync::watch;
@@ -74,20 +75,7 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
-    let built_in = settings.payments.provider.built_in();
-    let mut running = Vec::new();
-    for service in services.into_iter().filter(|service| built_in || service.name != tables::SANDBOX) {
-        running.push(Arc::new(engine::start(service, &shared).await?));
-    }
-    let handle = |name: &str| running.iter().map(|running| &running.handle).find(|handle| handle.service() == name).cloned();
-    let doors = Doors::new(handle).context("a service is missing")?;
-
     let keyring = Keyring::new();
-    keyring.insert(&identity::ensure_signing_key(&doors.identity).await?);
-    let seal = orders::ensure_seal(&doors.orders).await?;
-    let (alive, ended) = watch::channel(());
-    runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
-
     let limits = Limits {
         requests_max: settings.server.requests_max,
         waits_max: settings.server.waits_max,
@@ -95,13 +83,33 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         retry_after_ms: RETRY_AFTER_MS,
     };
     let open = |routes: Routes| Door::new(runtime.clone(), keyring.clone(), limits).open(routes);
+
+    let (sandbox, services): (Vec<Service>, Vec<Service>) =
+        services.into_iter().partition(|service| service.name == tables::SANDBOX);
+    let (mut running, mut provider) = (Vec::new(), Provider::Elsewhere);
+    if settings.payments.provider.built_in() {
+        for service in sandbox {
+            let started = Arc::new(engine::start(service, &shared).await?);
+            provider = Provider::built_in(&started.handle, settings, &parts, open).await?;
+            running.push(started);
+        }
+    } else {
+        reach(&settings.payments.provider, &parts)?;
+    }
+    for service in services {
+        running.push(Arc::new(engine::start(service, &shared).await?));
+    }
+    let handle = |name: &str| running.iter().map(|running| &running.handle).find(|handle| handle.service() == name).cloned();
+    let doors = Doors::new(handle).context("a service is missing")?;
+
+    keyring.insert(&identity::ensure_signing_key(&doors.identity).await?);
+    let seal = orders::ensure_seal(&doors.orders).await?;
+    let (alive, ended) = watch::channel(());
+    runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
+
     let identity = doors.identity.clone();
-    let provider = match handle(tables::SANDBOX) {
-        Some(sandbox) => Provider::built_in(sandbox, settings, &parts).await?,
-        None => Provider::elsewhere(settings, &parts)?,
-    };
-    // What payments and the provider say to each other has a door of its own: it must not wait behind what others ask for.
-    parts.inside.connect(open(provider.routes(settings).merge(doors.payments_routes(settings, &parts))));
+    // What the provider tells payments has a door of its own, as what payments asks has: neither waits behind what others ask.
+    parts.hearer.connect(open(doors.payments_routes(settings, &parts)));
     let glance = audit.as_ref().map(audit::Watch::glance);
     let measured = Measured { running: running.clone(), audit: glance.clone(), runtime: runtime.clone() };
     let routes = doors
@@ -111,13 +119,14 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         .merge(metrics::routes(Access::admin(), measured.clone()));
     #[cfg(test)]
     let list = routes.list();
+    let metrics = Door::new(runtime.clone(), Keyring::new(), limits).open(metrics::routes(Access::anyone(), measured));
     let router = open(routes);
     if let Some(audit) = &audit {
         auditor::connect(audit, &router, &keyring, &runtime)?;
     }
     Ok(Shop {
         router,
-        metrics: open(metrics::routes(Access::anyone(), measured)),
+        metrics,
         #[cfg(test)]
         routes: list,
         #[cfg(test)]
@@ -131,6 +140,13 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     })
 }
 
+/// Reaches the provider that the settings name.
+fn reach(provider: &ProviderConfig, parts: &Parts) -> anyhow::Result<()> {
+    let peer = Peer::remote(&provider.url).context("payments.provider.url")?;
+    parts.provider.connect(peer, &provider.key, &provider.webhook_secret);
+    Ok(())
+}
+
 /// Who moves the money of a shop.
 enum Provider {
     /// The one that is built in, with the key that lets payments in.
@@ -141,21 +157,19 @@ enum Provider {
 
 impl Provider {
     /// Reaches the provider that is built in; its secrets are made once, unless the settings name them.
-    async fn built_in(sandbox: Handle, settings: &Settings, parts: &Parts) -> anyhow::Result<Self> {
+    async fn built_in(
+        sandbox: &Handle,
+        settings: &Settings,
+        parts: &Parts,
+        open: impl Fn(Routes) -> Router,
+    ) -> anyhow::Result<Self> {
         let named = |secret: &String| Some(secret.clone()).filter(|secret| !secret.is_empty());
         let ours = &settings.payments.provider;
         let given = Given { key: named(&ours.key), webhook_secret: named(&ours.webhook_secret) };
-        let secrets = sandbox::ensure_secrets(&sandbox, given).await?;
-        parts.provider.connect(parts.inside.clone(), &secrets.key, &secrets.webhook_secret);
-        Ok(Self::BuiltIn(sandbox, secrets.key))
-    }
-
-    /// Reaches the provider that the settings name.
-    fn elsewhere(settings: &Settings, parts: &Parts) -> anyhow::Result<Self> {
-        let theirs = &settings.payments.provider;
-        let peer = Peer::remote(&theirs.url).context("payments.provider.url")?;
-        parts.provider.connect(peer, &theirs.key, &theirs.webhook_secret);
-        Ok(Self::Elsewhere)
+        let secrets = sandbox::ensure_secrets(sandbox, given).await?;
+        let provider = Self::BuiltIn(sandbox.clone(), secrets.key.clone());
+        parts.provider.connect(Peer::local(open(provider.routes(settings))), &secrets.key, &secrets.webhook_secret);
+        Ok(provider)
     }
 
     fn routes(&self, settings: &Settings) -> Routes {

@@ -12,6 +12,7 @@ mod data_dir;
 mod fail_points;
 mod logins;
 mod metrics;
+mod operate;
 mod sample;
 mod sandbox_provider;
 mod settings;

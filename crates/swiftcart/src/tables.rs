@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use engine::Service;
+use engine::{Copied, Republish, Service};
 use notifications::Journal;
 use payments::SandboxProvider;
 use sandbox::Webhooks;
@@ -19,19 +19,20 @@ pub(crate) const SANDBOX: &str = "sandbox";
 /// Where payments hears the webhooks of the sandbox provider.
 pub(crate) const WEBHOOKS: &str = "/v1/webhooks/sandbox";
 
-/// What services are given besides their settings.
+/// What services are given besides their settings. Whom either reaches is said when that has a door.
 #[derive(Default)]
 pub(crate) struct Parts {
-    /// Who moves the money; whom that reaches is said once the services have doors.
+    /// Who moves the money.
     pub(crate) provider: Arc<SandboxProvider>,
-    /// What payments and the built-in provider say to each other within the process.
-    pub(crate) inside: Peer,
+    /// Who hears the webhooks of the built-in provider.
+    pub(crate) hearer: Peer,
 }
 
-/// All services; the last one is the provider that is built in.
+/// All services; the first one is the provider that is built in, so that payments finds whom to ask.
 pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
-    let webhooks = Webhooks { peer: parts.inside.clone(), path: WEBHOOKS.to_owned() };
+    let webhooks = Webhooks { peer: parts.hearer.clone(), path: WEBHOOKS.to_owned() };
     vec![
+        sandbox::service(&settings.sandbox, webhooks),
         identity::service(&settings.identity),
         delivery::service(&settings.delivery),
         catalog::service(&settings.catalog),
@@ -39,7 +40,6 @@ pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
         orders::service(&settings.orders),
         payments::service(&settings.payments, parts.provider.clone()),
         notifications::service(&settings.notifications, Arc::new(Journal)),
-        sandbox::service(&settings.sandbox, webhooks),
     ]
 }
 
@@ -47,6 +47,36 @@ pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
 pub(crate) fn migrations(services: &[Service]) -> Vec<Migration> {
     let platform = [store::PLATFORM, engine::MIGRATIONS];
     platform.into_iter().chain(services.iter().map(|service| service.migrations)).flatten().copied().collect()
+}
+
+/// What services can say again of what they own, and what they have copied of what others may take away.
+pub(crate) struct Copying {
+    states: Vec<(&'static str, Vec<Republish>)>,
+    copies: Vec<(&'static str, Vec<Copied>)>,
+}
+
+impl Copying {
+    pub(crate) fn new() -> Self {
+        Self {
+            states: vec![
+                ("identity", identity::state()),
+                ("delivery", delivery::state()),
+                ("catalog", catalog::state()),
+                ("inventory", inventory::state()),
+            ],
+            copies: vec![("orders", orders::copies())],
+        }
+    }
+
+    /// What `owner` can say again.
+    pub(crate) fn states_of(&self, owner: &str) -> &[Republish] {
+        self.states.iter().find(|(name, _)| *name == owner).map_or(&[], |(_, states)| states)
+    }
+
+    /// What `consumer` has copied of what others may take away.
+    pub(crate) fn copies_of(&self, consumer: &str) -> &[Copied] {
+        self.copies.iter().find(|(name, _)| *name == consumer).map_or(&[], |(_, copies)| copies)
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +152,24 @@ mod tests {
             Kind::Blob => Vec::new().into(),
             Kind::Id => kernel::Id::from_bytes([0; 16]).into(),
         }
+    }
+
+    /// Every copy can be rebuilt, and saying something again is nobody's work done twice.
+    #[test]
+    fn what_is_copied_can_be_said_again_and_what_is_work_cannot() {
+        let (copying, services) = (Copying::new(), all());
+        let subscriptions = || services.iter().flat_map(|service| &service.subscriptions);
+        for owner in &services {
+            let states = copying.states_of(owner.name);
+            for subscription in subscriptions().filter(|subscription| subscription.to_service() == owner.name) {
+                assert!(states.iter().all(|state| !subscription.works_on(state.kind())), "{} is work of somebody", owner.name);
+                let topics = subscription.topics().values();
+                let any_copied = states.iter().any(|state| subscription.copies(state.kind()));
+                let copies = topics.filter(|taken| **taken == engine::Taken::Copy).count();
+                assert!(copies == 0 || any_copied, "{} cannot say again what others copy of it", owner.name);
+            }
+        }
+        assert_eq!(copying.states.iter().map(|(_, states)| states.len()).sum::<usize>(), 6);
     }
 
     #[test]

@@ -440,7 +440,7 @@ mod tests {
             Move::Drop => pair.drop_out("flat tyre", turn),
             Move::Fail => pair.fail(FailureReason::NobodyHome, "", turn),
             Move::Return => pair.turn_back(turn),
-            Move::Returned => pair.take_in(turn),
+            Move::Returned | Move::TakenIn => pair.take_in(turn),
             Move::Withdraw => pair.withdraw("another is nearer", turn),
         }
     }
@@ -490,7 +490,7 @@ mod tests {
                 last.apply(Step::Recall(d));
                 if !last.deliveries[d].is_settled() {
                     prop_assert_eq!(last.deliveries[d].goods(), Goods::Courier);
-                    last.apply(Step::Staffs(Move::Returned, d));
+                    last.apply(Step::Staffs(Move::TakenIn, d));
                 }
                 prop_assert!(last.deliveries[d].is_settled());
             }

@@ -395,7 +395,7 @@ impl Delivery {
 
     /// The goods are back in the store. If another try was asked for, it begins.
     pub(crate) fn take_in(&mut self, turn: &Turn) -> Result<(), Refusal> {
-        self.check(Move::Returned, turn.by)?;
+        self.check(if turn.by.as_courier().is_some() { Move::Returned } else { Move::TakenIn }, turn.by)?;
         if self.state == State::Failed {
             self.bring_back(Why::NONE, turn);
         }

@@ -132,8 +132,10 @@ pub(crate) enum Move {
     Fail,
     /// The courier turns back.
     Return,
-    /// The goods are back in the store.
+    /// The courier has handed the goods in at the store.
     Returned,
+    /// The store has the goods back, however they came.
+    TakenIn,
     /// It is taken from its courier.
     Withdraw,
 }
@@ -153,7 +155,7 @@ impl Move {
         Self::Returned,
     ];
     /// What dispatchers and managers of its store may do.
-    pub(crate) const STAFFS: &'static [Self] = &[Self::Withdraw, Self::Fail, Self::Returned];
+    pub(crate) const STAFFS: &'static [Self] = &[Self::Withdraw, Self::Fail, Self::TakenIn];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -166,7 +168,7 @@ impl Move {
             Self::Drop => "drop",
             Self::Fail => "fail",
             Self::Return => "return",
-            Self::Returned => "returned",
+            Self::Returned | Self::TakenIn => "returned",
             Self::Withdraw => "withdraw",
         }
     }
@@ -187,7 +189,8 @@ impl Move {
             Self::Drop | Self::Withdraw => State::BEFORE_PICKUP,
             Self::Fail => State::ON_THE_WAY,
             Self::Return => &[State::Failed],
-            Self::Returned => &[State::Failed, State::Returning],
+            Self::Returned => &[State::Returning],
+            Self::TakenIn => &[State::Failed, State::Returning],
         }
     }
 }
@@ -249,7 +252,7 @@ pub(crate) mod tests {
             to-dropoff: at-dropoff fail | fail
             at-dropoff: deliver fail | fail
             delivered: |
-            failed: return returned | returned
+            failed: return | returned
             returning: returned | returned
             returned: |
             cancelled: |";

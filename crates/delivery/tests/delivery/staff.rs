@@ -7,7 +7,7 @@ use contracts::{Event, OrderId, PersonId, Point, StoreId};
 use delivery::Config;
 use kernel::Id;
 use store::{Batch, Column, Rows, Table, Value, Write};
-use testkit::{Engine, migrated, ok, some_id, some_time};
+use testkit::{Engine, Stage, TestStore, migrated, ok, some_id, some_time};
 use web::{Call, Json, Method, Role, header, json};
 
 use crate::shop::{Shop, Someone, confirmed, plan, refused};
@@ -18,6 +18,7 @@ testkit::on_both! {
     what_is_wrong_is_refused_with_its_reason
     tables_and_reads_fit_the_database
     deliveries_of_before_all_ways_out_go_on
+    what_is_wrong_in_the_tables_is_found
 }
 
 async fn stores_are_opened_described_and_paused(engine: Engine) {
@@ -202,8 +203,12 @@ fn old(order: OrderId, store: StoreId, courier: PersonId, state: &str) -> Write 
     Write::Insert { table: &OLD, row }
 }
 
+fn table(name: &str) -> &'static Table {
+    delivery::service(&Config::default()).tables.iter().find(|table| table.name == name).unwrap()
+}
+
 fn riding(person: PersonId, store: StoreId, order: OrderId) -> Write {
-    let table = delivery::service(&Config::default()).tables.iter().find(|table| table.name == "delivery_courier").unwrap();
+    let table = table("delivery_courier");
     let doc = json!({
         "person": person, "version": 7, "name": "Rosa", "store": store, "vehicle": "cargo-bike", "active": true,
         "on_shift": true, "task": { "delivering": order }, "since": some_time(),
@@ -231,8 +236,7 @@ async fn deliveries_of_before_all_ways_out_go_on(engine: Engine) {
         old(delivered, store, courier, "delivered"),
         riding(courier, store, under_way),
     ];
-    let head = database.store.head("delivery", "delivery-test").await.unwrap();
-    database.store.commit(Batch { service: "delivery", epoch: head.epoch, writes, events: Vec::new() }).await.unwrap();
+    write(&database, writes).await;
     database.store.migrate(migrations).await.unwrap();
 
     let shop = Shop::on(database, Config::default()).await;
@@ -244,4 +248,70 @@ async fn deliveries_of_before_all_ways_out_go_on(engine: Engine) {
     ok(&shop.step(under_way, "at-dropoff", &courier).await);
     assert_eq!(ok(&shop.deliver(under_way, "0042", &courier).await)["state"], "delivered");
     shop.close().await;
+}
+
+/// Writes behind the back of the service.
+async fn write(database: &TestStore, writes: Vec<Write>) {
+    let head = database.store.head("delivery", "delivery-test").await.unwrap();
+    database.store.commit(Batch { service: "delivery", epoch: head.epoch, writes, events: Vec::new() }).await.unwrap();
+}
+
+/// The columns of a delivery, as they are looked through for what is wrong.
+fn planted(order: OrderId, state: &str, goods: &str, holder: Option<PersonId>) -> Write {
+    let row = vec![
+        order.0.into(),
+        order.bucket().into(),
+        state.into(),
+        some_id(1).into(),
+        holder.map(|person| person.0).into(),
+        goods.into(),
+        0_i64.into(),
+        1_i64.into(),
+        some_time().into(),
+        some_time().into(),
+        1_i64.into(),
+        "{}".into(),
+    ];
+    Write::Insert { table: table("delivery_delivery"), row }
+}
+
+async fn what_is_wrong_in_the_tables_is_found(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let (store, [one, other]) = (StoreId(some_id(1)), [11, 12].map(|seed| PersonId(some_id(seed))));
+    let [accepted, theirs, too_much, nowhere] = [21, 22, 23, 24].map(|seed| OrderId(some_id(seed)));
+    let writes = vec![
+        planted(accepted, "unassigned", "store", None),
+        planted(theirs, "to-dropoff", "courier", Some(one)),
+        planted(too_much, "failed", "courier", Some(one)),
+        riding(one, store, theirs),
+        riding(other, store, nowhere),
+    ];
+    write(&shop.database, writes).await;
+    let found = shop.read("/v1/admin/audit/delivery/breaches").await;
+    let mut found: Vec<(String, String)> = found["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|breach| {
+            let word = |name: &str| breach[name].as_str().unwrap().to_owned();
+            (word("rule"), word("subject"))
+        })
+        .collect();
+    let mut expected = [
+        ("one-delivery-per-courier", one.to_string()),
+        ("courier-agrees-with-delivery", too_much.to_string()),
+        ("courier-agrees-with-delivery", other.to_string()),
+        ("accepted-offer-has-courier", accepted.to_string()),
+    ]
+    .map(|(rule, subject)| (rule.to_owned(), subject));
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    // The database itself lets no goods be with nobody.
+    let nobody = planted(OrderId(some_id(25)), "returning", "courier", None);
+    let head = shop.database.store.head("delivery", "delivery-test").await.unwrap();
+    let batch = Batch { service: "delivery", epoch: head.epoch, writes: vec![nobody], events: Vec::new() };
+    assert!(shop.database.store.commit(batch).await.is_err());
+    // Not as a sound shop.
+    Stage::close(&shop).await;
 }

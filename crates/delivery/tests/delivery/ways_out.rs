@@ -114,7 +114,7 @@ async fn what_failed_is_tried_again_and_delivered(engine: Engine) {
     let order = shop.up_to("at-dropoff", store, &courier).await;
     let told = json!({ "reason": "nobody-home", "note": "rang three times" });
     let failed = ok(&shop.tell(order, "fail", &courier, &told).await);
-    assert_eq!((&failed["state"], &failed["moves"]), (&json!("failed"), &json!(["return", "returned"])));
+    assert_eq!((&failed["state"], &failed["moves"]), (&json!("failed"), &json!(["return"])));
     let said: DeliveryFailed = shop.last_of(order).await;
     assert_eq!((said.reason, said.note.as_str(), said.attempt), (FailureReason::NobodyHome, "rang three times", 1));
     // Whoever still has goods is offered nothing else.
@@ -169,7 +169,9 @@ async fn what_came_back_goes_out_once_more(engine: Engine) {
     let courier = shop.courier(store).await;
     let order = shop.up_to("picked-up", store, &courier).await;
     ok(&shop.tell(order, "fail", &courier, &json!({ "reason": "no-access" })).await);
-    // Straight to the store, without a word on the way.
+    // The courier says that they turn back before they are there.
+    refused(&shop.own_step(order, "returned", &courier).await, 409, "illegal-move");
+    ok(&shop.own_step(order, "return", &courier).await);
     ok(&shop.own_step(order, "returned", &courier).await);
     shop.again(order, 2).await;
     shop.bring(order, "accept", "at-dropoff", &courier).await;

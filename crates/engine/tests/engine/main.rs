@@ -5,6 +5,7 @@
 
 mod batches;
 mod conflicts;
+mod dead_letters;
 mod defects;
 mod keys;
 mod leases;

@@ -12,6 +12,7 @@ testkit::on_both! {
     a_withdrawn_slot_is_closed_and_its_orders_are_told
     many_orders_are_told_once_each_also_after_a_restart
     a_slot_is_given_back
+    nobody_is_told_after_it_was_given_back
     making_slots_does_not_reopen_one
     illegal_moves_name_what_is_legal
     a_repeat_under_the_same_key_does_nothing
@@ -144,6 +145,28 @@ async fn a_slot_is_given_back(shop: Shop) {
     let expected =
         [r#""places" "admin" null 4 true"#, r#""reopen" "manager" "thaw" null true"#, r#""withdraw" "manager" "ice" null true"#];
     assert_eq!(words, expected);
+    shop.assert_sound("inventory").await;
+    shop.close().await;
+}
+
+async fn nobody_is_told_after_it_was_given_back(shop: Shop) {
+    let store = store(1);
+    shop.know(&store).await;
+    shop.stock(store.id, "MILK", 1000).await;
+    let slot = shop.slot(store.id).await;
+    assert_eq!(shop.put_as_admin(&places_path(store.id, slot), &json!({ "places": 1000 })).await.status, 200);
+    shop.request((0..250).map(|seed| request(store.id, order(seed), &[("MILK", 1)], slot)).collect()).await;
+    let (other, last) = (SlotKey(slot.0.plus_ms(3_600_000)), order(1000));
+    shop.request(vec![request(store.id, last, &[("MILK", 1)], other)]).await;
+    shop.until_state(last, "reserved").await;
+    let all_told = async || shop.said("inventory.holds").await.iter().filter(|(kind, _)| kind == TOLD).count();
+    assert_eq!(shop.move_slot(store.id, slot, "withdraw", "a mistake").await.status, 200);
+    assert_eq!(shop.move_slot(store.id, slot, "reopen", "it was one").await.status, 200);
+    let before = all_told().await;
+    // The orders of another slot are looked at behind those.
+    assert_eq!(shop.move_slot(store.id, other, "withdraw", "flood").await.status, 200);
+    shop.until("the last is told", async || told(&shop, last).await == 1).await;
+    assert_eq!(all_told().await, before + 1);
     shop.assert_sound("inventory").await;
     shop.close().await;
 }

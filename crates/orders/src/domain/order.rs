@@ -159,10 +159,10 @@ impl Order {
     #[must_use]
     pub fn due_at(&self, now: Timestamp, patience: Patience) -> Option<Timestamp> {
         Some(match self.state.waits()? {
-            Waits::ForPromise => self.placed_at.plus_ms(patience.promise_ms),
-            Waits::ForDelivery => self.slot.ends_at.max(self.entered_at()).plus_ms(patience.delivery_ms),
-            Waits::ForDecision => self.entered_at().plus_ms(patience.decision_ms),
-            Waits::ForReturn => now.plus_ms(patience.answer_ms),
+            Waits::Promise => self.placed_at.plus_ms(patience.promise_ms),
+            Waits::Delivery => self.slot.ends_at.max(self.entered_at()).plus_ms(patience.delivery_ms),
+            Waits::Decision => self.entered_at().plus_ms(patience.decision_ms),
+            Waits::Return => now.plus_ms(patience.answer_ms),
         })
     }
 

@@ -20,7 +20,7 @@ pub(super) async fn audit_facts(State(orders): State<Orders>, page: Page<OrderId
 fn fact_of(order: &Order) -> Fact {
     let sums = [("ordered", order.ordered_total().minor), ("total", order.total.minor), ("refunded", order.refunded().minor)];
     // What waits for people is at rest, though they may be too late in the end.
-    let waits = matches!(order.state.waits(), Some(Waits::ForPromise | Waits::ForReturn));
+    let waits = matches!(order.state.waits(), Some(Waits::Promise | Waits::Return));
     Fact {
         order: order.id,
         state: order.state.as_str().replace('_', "-"),

@@ -1,13 +1,13 @@
 //! Shoppers, pickers, couriers and managers who go on whatever happens, half of their orders with a trouble of their own.
 //! Leaves what happens to the processes to the tests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crate::harness::swiftcart;
+use crate::harness::{baskets, said, swiftcart};
 
 /// How many baskets one round has.
 const BASKETS: &str = "30";
@@ -52,17 +52,11 @@ impl Traffic {
 }
 
 fn replay(urls: &[String], logins: &Path, seed: u64) -> Output {
-    let baskets = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/baskets.csv");
     let mut command = swiftcart();
-    command.args(["load", "replay"]).arg(baskets).args(["--limit", BASKETS, "--troubles", TROUBLES, "--shoppers", "8"]);
+    command.args(["load", "replay", &baskets()]).args(["--limit", BASKETS, "--troubles", TROUBLES, "--shoppers", "8"]);
     command.args(["--give-up-after-s", "120", "--seed", &seed.to_string(), "--logins"]).arg(logins);
     for url in urls {
         command.args(["--url", url]);
     }
     command.stdin(Stdio::null()).output().expect("load runs")
-}
-
-/// What a command said.
-pub(crate) fn said(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

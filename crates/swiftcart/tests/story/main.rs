@@ -4,6 +4,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod operating;
 mod planted;
 mod plants;
 mod races;

@@ -129,7 +129,7 @@ impl Till {
                 let (_, work) = self.send(courier, "GET", "/v1/courier/work", &Value::Null);
                 let task = if work["offer"].is_null() { &work["delivery"] } else { &work["offer"] };
                 let may = task["moves"].as_array().is_some_and(|moves| moves.iter().any(|known| known == step));
-                let path = format!("/v1/deliveries/{}/{step}", order.id);
+                let path = courier_path(order, step);
                 (may && task["order"] == order.id.as_str()).then(|| self.send(courier, "POST", &path, body))
             })
         })
@@ -137,7 +137,7 @@ impl Till {
 
     /// One move of the courier who has the order, once, whatever the answer.
     pub(crate) fn as_courier_of(&self, order: &Placed, step: &str, body: &Value) -> Answer {
-        let path = format!("/v1/deliveries/{}/{step}", order.id);
+        let path = courier_path(order, step);
         let answers = self.couriers.iter().map(|courier| self.send(courier, "POST", &path, body));
         answers.into_iter().find(|answer| answer.0 != 404).expect("a courier has it")
     }
@@ -167,7 +167,7 @@ impl Till {
 
     /// The same move of every courier at once, each in a thread of its own.
     pub(crate) fn as_all_couriers(&self, order: &Placed, step: &str) -> Vec<Answer> {
-        let path = format!("/v1/deliveries/{}/{step}", order.id);
+        let path = courier_path(order, step);
         std::thread::scope(|scope| {
             let asking: Vec<_> =
                 self.couriers.iter().map(|courier| scope.spawn(|| self.send(courier, "POST", &path, &Value::Null))).collect();
@@ -346,6 +346,12 @@ impl Till {
             (payment["state"] == state || (state == "none" && payment["state"].is_null())).then_some(payment)
         })
     }
+}
+
+/// Where a courier makes a move; those that staff make too have a route of their own.
+fn courier_path(order: &Placed, step: &str) -> String {
+    let whose = if matches!(step, "drop" | "fail" | "return" | "returned") { "courier/deliveries" } else { "deliveries" };
+    format!("/v1/{whose}/{}/{step}", order.id)
 }
 
 fn sign_in(server: &Server, login: &Value) -> String {

@@ -103,7 +103,7 @@ impl Order {
             Heard::Attempt(attempt, _) if attempt != self.payment_attempt => {}
             Heard::Attempt(_, payment) | Heard::Payment(payment) => self.take_in_payment(payment, cause, said),
             Heard::Refunded { refund, amount, refunded } => self.refund_paid(refund, amount, refunded, cause),
-            Heard::RefundFailed { refund, reason } => self.refund_failed(refund, reason, cause),
+            Heard::RefundFailed { refund, reason } => self.refund_failed(refund, &reason, cause),
             Heard::Disputed { amount, reason } => self.take_in_dispute(Dispute { amount, reason, won: None }, cause),
             Heard::DisputeClosed { won } => self.close_dispute(won, cause),
             heard => self.take_in_delivery(heard, cause),

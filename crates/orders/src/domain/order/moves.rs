@@ -153,25 +153,30 @@ impl Order {
     /// # Errors
     /// A refusal with the present `state` and all moves that would be `legal` for whoever asks; or a field that is wrong.
     pub fn ask(&mut self, wish: &Wish, asker: &Asker, now: Timestamp, pay_margin_ms: Millis) -> Result<Vec<Said>, Fault> {
-        let by = self.admitted(wish.kind(), asker, now, pay_margin_ms)?.as_str();
-        let cause = Cause { by, person: asker.person, now, pay_margin_ms };
-        let said = match wish {
-            Wish::Cancel { .. } if self.state.is_ending() => Vec::new(),
-            Wish::Cancel { reason } | Wish::Return { reason } => self.give_up(reason, &cause),
-            Wish::Pay { payment_token } => self.pay_again(payment_token, &cause)?,
+        let done = self.admitted(wish.kind(), asker, now, pay_margin_ms).and_then(|part| {
+            let cause = Cause { by: part.as_str(), person: asker.person, now, pay_margin_ms };
+            self.grant(wish, &cause).map(|said| self.settle(&cause, said))
+        });
+        done.map_err(|fault| fault.with("state", self.state.as_str()).with("legal", self.legal(asker, now, pay_margin_ms)))
+    }
+
+    fn grant(&mut self, wish: &Wish, cause: &Cause) -> Result<Vec<Said>, Fault> {
+        match wish {
+            Wish::Cancel { .. } if self.state.is_ending() => Ok(Vec::new()),
+            Wish::Cancel { reason } | Wish::Return { reason } => Ok(self.give_up(reason, cause)),
+            Wish::Pay { payment_token } => self.pay_again(payment_token, cause),
             Wish::Pick => {
-                self.enter(State::Picking, None, &cause);
-                Vec::new()
+                self.enter(State::Picking, None, cause);
+                Ok(Vec::new())
             }
-            Wish::ShortPick(picks) => self.short_pick(picks, &cause)?,
+            Wish::ShortPick(picks) => self.short_pick(picks, cause),
             Wish::Ready => {
-                self.enter(State::Ready, None, &cause);
-                vec![Said::Ready(OrderReady { order: self.id, store: self.store })]
+                self.enter(State::Ready, None, cause);
+                Ok(vec![Said::Ready(OrderReady { order: self.id, store: self.store })])
             }
-            Wish::DeliverAgain { reason } => self.deliver_again(reason, &cause),
-            Wish::Refund { id, share, reason } => self.refund(*id, share, reason, &cause)?,
-        };
-        Ok(self.settle(&cause, said))
+            Wish::DeliverAgain { reason } => Ok(self.deliver_again(reason, cause)),
+            Wish::Refund { id, share, reason } => self.refund(*id, share, reason, cause),
+        }
     }
 
     /// The moves that whoever asks could make now.
@@ -195,8 +200,7 @@ impl Order {
         }
         let (reason, detail) = refusal;
         let detail = format!("the order is {}: {detail}", self.state.as_str());
-        let fault = if reason == NOT_YOURS { Fault::forbidden(detail) } else { Fault::conflict(reason, detail) };
-        Err(fault.with("state", self.state.as_str()).with("legal", self.legal(asker, now, pay_margin_ms)))
+        Err(if reason == NOT_YOURS { Fault::forbidden(detail) } else { Fault::conflict(reason, detail) })
     }
 
     /// What speaks against `part` making this kind of move now.

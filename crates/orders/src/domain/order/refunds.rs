@@ -189,10 +189,10 @@ impl Order {
     }
 
     /// The provider refused a refund.
-    pub(super) fn refund_failed(&mut self, id: RefundId, reason: String, cause: &Cause) {
+    pub(super) fn refund_failed(&mut self, id: RefundId, reason: &str, cause: &Cause) {
         let asked = self.refunds.iter_mut().find(|refund| refund.id == id && refund.state == RefundState::Pending);
         let Some(refund) = asked else { return };
-        refund.state = RefundState::Failed { failure: reason.clone() };
+        refund.state = RefundState::Failed { failure: reason.to_owned() };
         let amount = refund.amount;
         self.note(What::RefundFailed, Some(format!("{amount}: {reason}")), cause);
     }

@@ -41,13 +41,13 @@ pub enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waits {
     /// For stock and money.
-    ForPromise,
+    Promise,
     /// For the people who pick and bring it.
-    ForDelivery,
+    Delivery,
     /// For somebody to decide what comes after a failed delivery.
-    ForDecision,
+    Decision,
     /// For other services to give back what they have for it.
-    ForReturn,
+    Return,
 }
 
 impl State {
@@ -88,10 +88,10 @@ impl State {
     #[must_use]
     pub fn waits(self) -> Option<Waits> {
         match self {
-            Self::Placed | Self::Reserved | Self::Authorised | Self::PaymentFailed => Some(Waits::ForPromise),
-            Self::Confirmed | Self::Picking | Self::Ready | Self::OutForDelivery => Some(Waits::ForDelivery),
-            Self::DeliveryFailed => Some(Waits::ForDecision),
-            Self::Returning | Self::Cancelling => Some(Waits::ForReturn),
+            Self::Placed | Self::Reserved | Self::Authorised | Self::PaymentFailed => Some(Waits::Promise),
+            Self::Confirmed | Self::Picking | Self::Ready | Self::OutForDelivery => Some(Waits::Delivery),
+            Self::DeliveryFailed => Some(Waits::Decision),
+            Self::Returning | Self::Cancelling => Some(Waits::Return),
             Self::Delivered | Self::Rejected | Self::Cancelled => None,
         }
     }

@@ -293,6 +293,20 @@ fn what_is_said_carries_what_others_need() {
 }
 
 #[test]
+fn what_is_said_of_an_old_try_changes_nothing() {
+    let mut order = order_in(State::DeliveryFailed);
+    take(&mut order, &again()).unwrap();
+    let before = order.clone();
+    take_all(&mut order, &[failed(1), picked_up(1), Step::Hear(Heard::Arrived(1))]);
+    assert_eq!(order, before);
+    let mut order = order_in(State::PaymentFailed);
+    take(&mut order, &pay_again()).unwrap();
+    let before = order.clone();
+    take_all(&mut order, &[action_required(), declined(1), authorised(1)]);
+    assert_eq!(order, before);
+}
+
+#[test]
 fn the_history_keeps_what_is_no_state() {
     let mut order = placed();
     let steps = [
