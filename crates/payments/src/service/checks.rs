@@ -240,3 +240,15 @@ async fn a_refused_capture_is_not_asked_again_at_once() {
     assert!(again.next_at >= now.plus_ms(BACKOFF.first_ms / 2));
     assert_eq!(books.state().await, PaymentState::Authorised);
 }
+
+#[tokio::test]
+async fn a_webhook_is_forgotten_when_it_would_not_be_taken_any_more() {
+    let books = Books::with_one_task().await;
+    let heard = Nudge { id: "evt_1".to_owned(), order: Some(books.order) };
+    books.decide(move |work| nudge(work, &heard)).await.unwrap();
+    let known = async || books.handle().find::<Webhook>(&("evt_1".to_owned(),)).await.unwrap().is_some();
+    crate::jobs::sweep::forget_webhooks(books.handle(), 60_000).await.unwrap();
+    assert!(known().await);
+    crate::jobs::sweep::forget_webhooks(books.handle(), -1).await.unwrap();
+    assert!(!known().await);
+}

@@ -553,10 +553,18 @@ fn ways_of_a_payment() {
         ("tok_action", &[Reserved, TakeUp, Answer, Later, TakeUp, Answer], Voided, 1),
         ("tok_action", &[Reserved, TakeUp, Answer, Shopper(true), Later, Asked, Told, TakeUp, Answer], Voided, 1),
         ("tok_action", &[Reserved, TakeUp, Answer, Again("tok_ok"), TakeUp, Answer, TakeUp, Answer], Authorised, 2),
+        (
+            "tok_action",
+            &[Reserved, TakeUp, AnswerLost, Again("tok_ok"), TakeUp, Answer, TakeUp, Answer, TakeUp, Answer],
+            Authorised,
+            2,
+        ),
         // What the provider lets go, learned at once or from its refusal.
         ("tok_ok", &[Reserved, TakeUp, Answer, Expires, Asked, Told], Expired, 1),
         ("tok_ok", &[Reserved, TakeUp, Answer, Expires, Delivered(900), TakeUp, Answer], Unknown, 1),
         ("tok_ok", &[Reserved, TakeUp, Answer, Expires, Delivered(900), TakeUp, Answer, Asked, Told], Expired, 1),
+        ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, QuestionLost, Expires, Asked, Told], Expired, 1),
+        ("tok_ok", &[Reserved, TakeUp, Answer, Cancelling, TakeUp, AnswerLost, Asked, Told], Voided, 1),
         // An answer that is learned from the truth before the question is asked again.
         ("tok_ok", &[Reserved, TakeUp, Answer, Delivered(900), TakeUp, AnswerLost, Asked, Told], Captured, 1),
         (
@@ -620,6 +628,31 @@ fn what_is_said_of_attempts_disputes_and_refunds() {
         shop.step(step);
     }
     assert_eq!(shop.said, [Said::Disputed(money(900)), Said::DisputeClosed(false)], "the beginning was missed");
+}
+
+#[test]
+fn a_truth_that_is_older_than_what_is_known_says_nothing() {
+    use Step::{Answer, Asked, Delivered, Disputed, Reserved, Shopper, TakeUp, Told};
+    let tell = |shop: &mut Shop, truths: &[(i64, Truth)]| {
+        shop.truths = truths.to_vec();
+        shop.step(Told);
+    };
+    let mut shop = Shop::new("tok_action");
+    [Reserved, TakeUp, Answer].into_iter().for_each(|step| shop.step(step));
+    let asks = shop.truth();
+    [Shopper(false), Asked, Told].into_iter().for_each(|step| shop.step(step));
+    let said = shop.said.len();
+    tell(&mut shop, &asks);
+    assert_eq!((shop.payment.as_ref().unwrap().state(), shop.said.len()), (PaymentState::Declined, said));
+
+    let mut shop = Shop::new("tok_ok");
+    let first = [Reserved, TakeUp, Answer, Delivered(900), TakeUp, Answer, Disputed(Dispute::Open), Asked, Told];
+    first.into_iter().for_each(|step| shop.step(step));
+    let open = shop.truth();
+    [Disputed(Dispute::Won), Asked, Told].into_iter().for_each(|step| shop.step(step));
+    let said = shop.said.len();
+    tell(&mut shop, &open);
+    assert_eq!((shop.payment.as_ref().unwrap().dispute, shop.said.len()), (Some(Dispute::Won), said));
 }
 
 #[test]
