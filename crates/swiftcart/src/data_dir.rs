@@ -1,6 +1,6 @@
 //! The data directory and the lock that gives it to one process. Leaves what lies in it to others.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,13 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes `path`, made if it is not there.
+    /// Takes `path`, made for its owner alone if it is not there: the database holds secrets.
     pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("the data directory {} cannot be made", path.display()))?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).with_context(|| format!("the data directory {} cannot be made", path.display()))?;
         let lock_path = path.join("swiftcart.lock");
         let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path);
         let lock = lock.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", lock_path.display()))?;
@@ -63,5 +67,14 @@ mod tests {
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(held);
         DataDir::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_made_is_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        let _held = DataDir::take(&path).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o700);
     }
 }

@@ -122,10 +122,13 @@ impl Bank {
 
     /// From now on so many of a hundred requests, and webhooks, meet one of these mishaps.
     pub(crate) async fn play(&self, share_percent: u64, kinds: &[Mishap]) {
-        let faults = Faults { share_percent, delay_ms: 20, kinds: kinds.to_vec(), ..Faults::default() };
-        let call = Call::new(Method::PUT, "/sandbox/v1/faults").json(&faults);
-        assert_eq!(ok(&self.ask(call).await), serde_json::to_value(&faults).unwrap());
-        assert_eq!(ok(&self.look("/sandbox/v1/faults").await)["share_percent"], share_percent);
+        self.play_all(&Faults { share_percent, delay_ms: 20, kinds: kinds.to_vec(), ..Faults::default() }).await;
+    }
+
+    pub(crate) async fn play_all(&self, faults: &Faults) {
+        let call = Call::new(Method::PUT, "/sandbox/v1/faults").json(faults);
+        assert_eq!(ok(&self.ask(call).await), serde_json::to_value(faults).unwrap());
+        assert_eq!(ok(&self.look("/sandbox/v1/faults").await)["share_percent"], faults.share_percent);
     }
 }
 

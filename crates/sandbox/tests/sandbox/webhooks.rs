@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use sandbox::{Config, Mishap};
+use sandbox::{Config, Faults, Mishap};
 use testkit::{Engine, on_both};
 use web::json;
 
@@ -85,14 +85,15 @@ async fn webhooks_come_late(bank: Bank) {
 }
 
 async fn webhooks_come_in_another_order(bank: Bank) {
-    // A share of them is held back, so that those of later changes pass.
-    bank.play(50, &[Mishap::WebhookReordered]).await;
+    // A share of them is held back, for longer than a change takes, so that those of later changes pass.
+    let kinds = vec![Mishap::WebhookReordered];
+    bank.play_all(&Faults { share_percent: 50, delay_ms: 1000, kinds, ..Faults::default() }).await;
     for _ in 0..CHANGES {
         bank.captured("r").await;
     }
     bank.all_sent().await;
     let heard = bank.hook.heard();
-    let order: Vec<&str> = heard.iter().filter_map(|heard| heard.body["id"].as_str()).collect();
+    let order: Vec<&str> = heard.iter().filter_map(|heard| heard.body["at"].as_str()).collect();
     assert!(!order.is_sorted(), "a later change is told before an earlier one");
     assert_eq!((heard.len(), ids(&heard).len()), (2 * CHANGES, 2 * CHANGES), "none came twice, none is missing");
     bank.close().await;
