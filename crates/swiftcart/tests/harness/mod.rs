@@ -1,7 +1,7 @@
 //! The real binary as processes: shops, payment providers, and requests to them. Shared by the stories and the crash suite.
 //! Leaves what is expected of them to those.
 
-#![allow(dead_code, reason = "each suite uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 
 mod bank;
 mod process;
@@ -10,7 +10,5 @@ mod server;
 
 pub(crate) use bank::Bank;
 pub(crate) use process::{free_address, swiftcart};
-#[allow(unused_imports, reason = "each suite uses a part of it")]
 pub(crate) use requests::{request, send_form};
-#[allow(unused_imports, reason = "each suite uses a part of it")]
-pub(crate) use server::{Server, baskets, migrate, said};
+pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said};

@@ -21,16 +21,16 @@ pub(crate) fn free_address() -> String {
     listener.local_addr().expect("its address").to_string()
 }
 
-/// What a process has told on its standard error output, through all its lives.
+/// What processes have told on their standard error output, one after the other.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     /// Keeps what comes, and tells it on.
-    fn keep(&self, said: ChildStderr) {
+    fn keep(&self, told: ChildStderr) {
         let log = self.clone();
         let kept = std::thread::Builder::new().spawn(move || {
-            for line in BufReader::new(said).lines().map_while(Result::ok) {
+            for line in BufReader::new(told).lines().map_while(Result::ok) {
                 eprintln!("{line}");
                 log.0.lock().expect("the log").push(line);
             }
@@ -38,7 +38,7 @@ impl Log {
         kept.expect("a thread");
     }
 
-    /// What holds all of `words`.
+    /// The lines that hold all of `words`.
     pub(super) fn told(&self, words: &[&str]) -> Vec<String> {
         let log = self.0.lock().expect("the log");
         log.iter().filter(|line| words.iter().all(|word| line.contains(word))).cloned().collect()
@@ -57,7 +57,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command` and waits until it says a line that begins with `word`, or has ended.
+    /// Starts `command` and waits until it says a line that begins with `word`, or has ended. What it tells goes to `log`.
     pub(super) fn start(mut command: Command, word: &str, log: &Log) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the process starts");

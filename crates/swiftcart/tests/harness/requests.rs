@@ -16,9 +16,9 @@ pub(crate) fn send_form(address: &str, path: &str, form: &str) -> Option<(u16, V
     request_of(address, "application/x-www-form-urlencoded", "POST", path, "", form)
 }
 
-/// What is read at `path`, as text; `None` as for [`request`].
-pub(super) fn text(address: &str, path: &str, headers: &str) -> Option<String> {
-    exchange(address, "application/json", "GET", path, headers, "").map(|(_, text)| text)
+/// One request, with the answer as text.
+pub(crate) fn text_of(address: &str, path: &str, headers: &str) -> Option<String> {
+    exchange(address, "text/plain", "GET", path, headers, "").map(|(_, text)| text)
 }
 
 fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {

@@ -7,9 +7,12 @@ use std::process::{ExitStatus, Output, Stdio};
 use serde_json::Value;
 
 use super::process::{Log, Process, free_address, swiftcart};
-use super::requests::{request, text};
+use super::requests::{request, text_of};
 
-/// A watch that looks often enough to meet a story while it happens.
+/// How often it is asked how far the audit has looked, before that counts as nowhere.
+const LOOKS_MAX: u32 = 100_000;
+
+/// A watch that looks often enough to meet what happens in a test.
 const AWAKE: [(&str, &str); 4] = [
     ("SWIFTCART__AUDIT__PAGE_PAUSE_MS", "20"),
     ("SWIFTCART__AUDIT__SHARE_MAX_PERCENT", "20"),
@@ -142,9 +145,16 @@ impl Server {
         request(&self.address, method, path, headers, body)
     }
 
-    /// What is read at `path`, as text; `None` as for [`Server::request`].
-    pub(crate) fn text(&self, path: &str, headers: &str) -> Option<String> {
-        text(&self.address, path, headers)
+    /// What an admin reads at `path`, as text.
+    pub(crate) fn text(&self, path: &str, token: &str) -> String {
+        text_of(&self.address, path, &bearer(token)).expect("an answer")
+    }
+
+    /// What the audit of this process has seen.
+    pub(crate) fn watch(&self, token: &str) -> Value {
+        let (status, watch) = self.request("GET", "/v1/admin/audit/watch", &bearer(token), "").expect("an answer");
+        assert_eq!(status, 200, "{watch}");
+        watch
     }
 
     /// How many orders there are, as far as the server answers.
@@ -153,7 +163,7 @@ impl Server {
         let mut after = String::new();
         loop {
             let path = format!("/v1/admin/audit/orders/facts?limit=100{after}");
-            let Some((200, page)) = self.request("GET", &path, &format!("Authorization: Bearer {token}\r\n"), "") else {
+            let Some((200, page)) = self.request("GET", &path, &bearer(token), "") else {
                 return count;
             };
             count += page["items"].as_array().map_or(0, Vec::len);
@@ -162,6 +172,25 @@ impl Server {
                 None => return count,
             }
         }
+    }
+}
+
+/// The header of whoever is signed in.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+/// The audit of these processes on one database has looked at everything once more, and in all their lives has found nothing.
+pub(crate) fn nothing_was_found(servers: &[&Server]) {
+    let tokens: Vec<String> = servers.iter().map(|server| server.admin_token()).collect();
+    let sweeps = || -> u64 {
+        let watches = servers.iter().zip(&tokens).map(|(server, token)| server.watch(token));
+        watches.map(|watch| watch["sweeps"].as_u64().expect("a number")).sum()
+    };
+    let before = sweeps();
+    assert!((0..LOOKS_MAX).any(|_| sweeps() >= before + 2), "the audit does not look");
+    for server in servers {
+        assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
     }
 }
 

@@ -9,7 +9,7 @@ use kernel::Runtime;
 use serde_json::{Value, json};
 use testkit::{Engine, Raw, TestRuntime, on_both};
 
-use crate::harness::{Server, baskets, migrate, said};
+use crate::harness::{Server, baskets, bearer, migrate, said};
 use crate::plants::{PLANTS, Scene};
 
 /// How often the watch is asked before what is waited for counts as never coming, and the pause between two times.
@@ -20,12 +20,14 @@ const LOOK_MS: i64 = 20;
 const BASKETS: &str = "6";
 
 /// A watch that looks at everything all the time.
-const EAGER: [(&str, &str); 5] = [
+const EAGER: [(&str, &str); 6] = [
     ("SWIFTCART__AUDIT__PAGE_PAUSE_MS", "1"),
     ("SWIFTCART__AUDIT__SHARE_MAX_PERCENT", "100"),
     ("SWIFTCART__AUDIT__INSTANTS_EVERY_MS", "50"),
     ("SWIFTCART__AUDIT__SWEEP_EVERY_MS", "50"),
     ("SWIFTCART__AUDIT__HEARD_WITHIN_MS", "500"),
+    // Payments' own sweep heals what it finds.
+    ("SWIFTCART__PAYMENTS__RECONCILE_EVERY_MS", "3600000"),
 ];
 
 on_both! { every_planted_breach_is_found_and_nothing_else }
@@ -146,7 +148,7 @@ async fn place_an_order(server: &Server) -> String {
 }
 
 fn ask(server: &Server, token: &str, path: &str) -> Option<(u16, Value)> {
-    server.request("GET", path, &format!("Authorization: Bearer {token}\r\n"), "")
+    server.request("GET", path, &bearer(token), "")
 }
 
 /// A shop with an eager watch.
@@ -157,9 +159,7 @@ struct Watched {
 
 impl Watched {
     fn watch(&self) -> Value {
-        let (status, watch) = ask(&self.server, &self.token, "/v1/admin/audit/watch").expect("an answer");
-        assert_eq!(status, 200, "{watch}");
-        watch
+        self.server.watch(&self.token)
     }
 
     fn rules(watch: &Value) -> BTreeSet<String> {
@@ -197,7 +197,7 @@ impl Watched {
 
     /// How many breaches of `rule` the metrics tell.
     fn measured(&self, rule: &str) -> i64 {
-        let text = self.server.text("/metrics", &format!("Authorization: Bearer {}\r\n", self.token)).expect("metrics");
+        let text = self.server.text("/metrics", &self.token);
         let sample = format!("swiftcart_audit_breaches{{rule=\"{rule}\"}} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&sample)).unwrap_or_else(|| panic!("{rule} in {text}"));
         value.parse().expect("a number")

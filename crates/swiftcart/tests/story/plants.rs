@@ -22,7 +22,7 @@ const TOUCHED: [&str; 12] = [
     "inventory_supply",
     "payments_payment",
     "payments_entry",
-    "payments_sandbox_intent",
+    "sandbox_intent",
     "delivery_delivery",
     "delivery_courier",
     "notifications_message",
@@ -38,6 +38,10 @@ type Plant = fn(&Scene) -> Vec<String>;
 /// One plant for each rule.
 pub(crate) static PLANTS: &[(&str, Plant)] = &[
     ("total-equals-lines-and-fee", |s| vec![s.order(&s.promised, &[], &[("fee.minor", Add(1))])]),
+    ("tax-equals-lines", |s| vec![s.order(&s.promised, &[], &[("tax.minor", Add(1))])]),
+    ("one-end", |s| vec![s.order(&s.cancelled, &[], &[("history.0.state", Text("delivered"))])]),
+    ("captured-within-total", |s| vec![s.order(&s.delivered, &[], &[("payment.amount.minor", Add(1))])]),
+    ("refunds-within-captured", |s| vec![s.order(&s.cancelled, &[], &[("refunded_minor", Number(1))])]),
     ("history-ends-in-state", |s| vec![s.order(&s.promised, &[], &[("history.-1.state", Text("placed"))])]),
     ("held-equals-live-holds", |s| vec![s.supply("held = held + 1")]),
     ("available-not-negative", |s| vec![s.supply("available = -1")]),
@@ -64,38 +68,42 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
     }),
     ("captured-within-authorised", |s| s.authorise_more(&s.delivered, -1)),
     ("captured-or-voided", |s| {
-        let entry = format!(
-            "INSERT INTO payments_entry (order_id, kind, attempt, version, bucket, amount_minor, currency, booked_at) \
-             SELECT order_id, 'voided', attempt, version, bucket, 1, currency, booked_at FROM payments_entry \
-             WHERE kind = 'captured' AND order_id = {}",
-            s.id(&s.delivered)
-        );
-        let mut statements = s.authorise_more(&s.delivered, 1);
-        statements.push(s.payment(&s.delivered, &[("voided_minor", "voided_minor + 1")], &[("voided_minor", Add(1))]));
-        statements.push(s.intent(&s.delivered, &[("voided_minor", "voided_minor + 1")], &[("voided_minor", Add(1))]));
-        statements.push(entry);
-        statements
+        let columns = [("voided_minor", "voided_minor - 1"), ("captured_minor", "1")];
+        let (fields, theirs) =
+            ([("attempts.0.voided_minor", Add(-1)), ("attempts.0.captured_minor", Add(1))], [("captured_minor", Add(1))]);
+        vec![
+            s.payment(&s.cancelled, &columns, &fields),
+            s.entry(&s.cancelled, "voided", "amount_minor - 1"),
+            s.new_entry(&s.cancelled, "captured", 1),
+            s.intent(&s.cancelled, &[("captured_minor", "1"), ("voided_minor", "voided_minor - 1")], &theirs),
+        ]
     }),
     ("refunded-within-captured", |s| {
-        vec![format!(
-            "INSERT INTO payments_entry (order_id, kind, attempt, version, bucket, amount_minor, currency, booked_at) \
-             SELECT order_id, 'refunded', attempt, version, bucket, amount_minor + 1, currency, booked_at FROM payments_entry \
-             WHERE kind = 'captured' AND order_id = {}",
-            s.id(&s.delivered)
-        )]
+        let refund = "{\"id\":\"00e4e1c0-0000-7000-8000-000000000002\",\"amount\":{\"minor\":1,\"currency\":\"USD\"},\
+                      \"reason\":\"planted\",\"state\":\"paid\",\"refused\":null,\
+                      \"trace\":\"00-00000000000000010000000000000001-0000000000000001-01\"}";
+        vec![
+            s.payment(&s.cancelled, &[("refunded_minor", "1")], &[("refunds", Push(refund))]),
+            s.new_entry(&s.cancelled, "refunded", 1),
+        ]
     }),
+    ("columns-equal-documents", |s| vec![s.payment(&s.promised, &[("state", "'declined'")], &[])]),
     ("ledger-equals-documents", |s| vec![s.entry(&s.delivered, "captured", "amount_minor - 1")]),
+    ("one-attempt-alive", |s| {
+        let other = [("number", Add(1)), ("state", Text("asked")), ("authorised_minor", Number(0)), ("intent", Nothing)];
+        vec![s.payment(&s.promised, &[], &[("attempts", Again(&other))])]
+    }),
     ("wanted-is-asked", |s| vec![s.payment(&s.promised, &[("wish", "'void'")], &[("wish", Text("void"))])]),
     ("intent-theirs-only", |s| {
-        let copy = "INSERT INTO payments_sandbox_intent \
-                    (id, version, bucket, order_id, authorised_minor, captured_minor, voided_minor, doc_v, doc)";
-        let (mine, other) = (s.id(&s.delivered), s.doc(&[("id", Text("pi_planted"))]));
+        let columns = "version, bucket, reference, state, authorised_minor, captured_minor, voided_minor, refunded_minor, doc_v";
+        let doc = s.doc(&[("id", Text("pi_planted")), ("changed", Add(1_000_000))]);
         vec![format!(
-            "{copy} SELECT 'pi_planted', version, bucket, order_id, authorised_minor, captured_minor, voided_minor, doc_v, {other} \
-             FROM payments_sandbox_intent WHERE order_id = {mine}"
+            "INSERT INTO sandbox_intent (id, changed, doc, {columns}) SELECT 'pi_planted', changed + 1000000, {doc}, {columns} \
+             FROM sandbox_intent WHERE reference = '{}'",
+            s.delivered
         )]
     }),
-    ("intent-ours-only", |s| vec![format!("DELETE FROM payments_sandbox_intent WHERE order_id = {}", s.id(&s.delivered))]),
+    ("intent-ours-only", |s| vec![format!("DELETE FROM sandbox_intent WHERE reference = '{}'", s.delivered)]),
     ("intent-amounts-differ", |s| {
         vec![s.intent(&s.delivered, &[("captured_minor", "captured_minor - 1")], &[("captured_minor", Add(-1))])]
     }),
@@ -129,16 +137,18 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
             order = s.id(&s.promised)
         )]
     }),
-    ("authorised-order-has-money", |s| vec![s.order_in(&s.promised, "authorised"), s.payment_in(&s.promised, "declined")]),
+    ("authorised-within-ordered", |s| s.authorise_more(&s.delivered, 1)),
+    ("authorised-order-has-money", |s| [vec![s.order_in(&s.promised, "authorised")], s.lose_the_money()].concat()),
     ("promised-order-has-hold", |s| vec![s.hold_in(&s.promised, "reserved")]),
-    ("promised-order-has-money", |s| vec![s.payment_in(&s.promised, "declined")]),
+    ("promised-order-has-money", |s| s.lose_the_money()),
     ("promised-order-has-delivery", |s| vec![s.delivery_in(&s.promised, "cancelled")]),
     ("order-on-its-way-was-picked-up", |s| vec![s.order_in(&s.promised, "out_for_delivery")]),
-    ("recalled-order-keeps-its-money", |s| vec![s.order_in(&s.promised, "returning"), s.payment_in(&s.promised, "declined")]),
+    ("recalled-order-keeps-its-money", |s| [vec![s.order_in(&s.promised, "returning")], s.lose_the_money()].concat()),
     ("delivered-order-consumed-hold", |s| vec![s.hold_in(&s.delivered, "released")]),
     ("delivered-order-captured-money", |s| vec![s.payment_in(&s.delivered, "declined")]),
     ("delivered-order-was-delivered", |s| vec![s.delivery_in(&s.delivered, "cancelled")]),
     ("delivered-order-is-paid", |s| vec![s.order(&s.delivered, &[], &[("fee.minor", Add(1)), ("total.minor", Add(1))])]),
+    ("refunds-agree", |s| vec![s.order(&s.delivered, &[], &[("refunded_minor", Number(1))])]),
     ("rejected-order-holds-nothing", |s| vec![s.order_in(&s.cancelled, "rejected"), s.hold_in(&s.cancelled, "consumed")]),
     ("rejected-order-charges-nothing", |s| vec![s.order_in(&s.cancelled, "rejected"), s.payment_in(&s.cancelled, "captured")]),
     ("rejected-order-brings-nothing", |s| vec![s.order_in(&s.cancelled, "rejected"), s.delivery_in(&s.cancelled, "delivered")]),
@@ -170,10 +180,17 @@ pub(crate) static PLANTS: &[(&str, Plant)] = &[
 #[derive(Clone, Copy)]
 pub(crate) enum Edit<'a> {
     Text(&'a str),
+    Number(i64),
+    Nothing,
+    /// So much more than it was.
     Add(i64),
+    /// A list with one more item, as JSON.
+    Push(&'a str),
+    /// A list with its first item once more, but for these fields.
+    Again(Fields<'a>),
 }
 
-use Edit::{Add, Text};
+use Edit::{Add, Again, Nothing, Number, Push, Text};
 
 type Columns<'a> = &'a [(&'a str, &'a str)];
 type Fields<'a> = &'a [(&'a str, Edit<'a>)];
@@ -201,28 +218,52 @@ impl Scene {
 
     /// The column `doc` with these fields changed; a field is named as `lines.0.total.minor`, and -1 is the last of a list.
     fn doc(&self, fields: Fields<'_>) -> String {
-        fields.iter().fold("doc".to_owned(), |doc, (path, edit)| match self.raw.engine() {
-            Engine::Sqlite => {
-                let steps = path.split('.').map(|step| match step.parse::<i64>() {
-                    Ok(index) if index < 0 => format!("[#{index}]"),
-                    Ok(index) => format!("[{index}]"),
-                    Err(_) => format!(".{step}"),
-                });
-                let path = format!("'${}'", steps.collect::<String>());
-                match edit {
-                    Text(text) => format!("json_set({doc}, {path}, '{text}')"),
-                    Add(more) => format!("json_set({doc}, {path}, json_extract({doc}, {path}) + {more})"),
-                }
-            }
-            Engine::Postgres => {
-                let path = format!("'{{{}}}'", path.replace('.', ","));
-                let value = match edit {
-                    Text(text) => format!("to_jsonb('{text}'::text)"),
-                    Add(more) => format!("to_jsonb((({doc})::jsonb #>> {path})::bigint + {more})"),
-                };
-                format!("jsonb_set(({doc})::jsonb, {path}, {value})::text")
-            }
+        self.edited("doc".to_owned(), fields)
+    }
+
+    fn edited(&self, doc: String, fields: Fields<'_>) -> String {
+        fields.iter().fold(doc, |doc, (path, edit)| match self.raw.engine() {
+            Engine::Sqlite => self.edited_on_sqlite(&doc, path, *edit),
+            Engine::Postgres => self.edited_on_postgres(&doc, path, *edit),
         })
+    }
+
+    fn edited_on_sqlite(&self, doc: &str, path: &str, edit: Edit<'_>) -> String {
+        let steps = path.split('.').map(|step| match step.parse::<i64>() {
+            Ok(index) if index < 0 => format!("[#{index}]"),
+            Ok(index) => format!("[{index}]"),
+            Err(_) => format!(".{step}"),
+        });
+        let path = format!("${}", steps.collect::<String>());
+        let (path, value) = match edit {
+            Text(text) => (path, format!("'{text}'")),
+            Number(number) => (path, number.to_string()),
+            Nothing => (path, "json('null')".to_owned()),
+            Add(more) => (path.clone(), format!("json_extract({doc}, '{path}') + {more}")),
+            Push(item) => (format!("{path}[#]"), format!("json('{item}')")),
+            Again(fields) => {
+                let first = format!("json_extract({doc}, '{path}[0]')");
+                (format!("{path}[#]"), format!("json({})", self.edited(first, fields)))
+            }
+        };
+        format!("json_set({doc}, '{path}', {value})")
+    }
+
+    fn edited_on_postgres(&self, doc: &str, path: &str, edit: Edit<'_>) -> String {
+        let path = format!("'{{{}}}'", path.replace('.', ","));
+        let before = format!("(({doc})::jsonb #> {path})");
+        let value = match edit {
+            Text(text) => format!("to_jsonb('{text}'::text)"),
+            Number(number) => format!("to_jsonb({number})"),
+            Nothing => "'null'::jsonb".to_owned(),
+            Add(more) => format!("to_jsonb({before}::bigint + {more})"),
+            Push(item) => format!("{before} || '[{item}]'::jsonb"),
+            Again(fields) => {
+                let first = self.edited(format!("({before} -> 0)::text"), fields);
+                format!("{before} || jsonb_build_array(({first})::jsonb)")
+            }
+        };
+        format!("jsonb_set(({doc})::jsonb, {path}, {value})::text")
     }
 
     fn change(&self, table: &str, key: (&str, &str), columns: Columns<'_>, fields: Fields<'_>) -> String {
@@ -239,7 +280,8 @@ impl Scene {
     }
 
     fn intent(&self, order: &str, columns: Columns<'_>, fields: Fields<'_>) -> String {
-        self.change("payments_sandbox_intent", ("order_id", order), columns, fields)
+        let columns = columns.iter().map(|(name, value)| format!("{name} = {value}, ")).collect::<String>();
+        format!("UPDATE sandbox_intent SET {columns}doc = {} WHERE reference = '{order}'", self.doc(fields))
     }
 
     fn delivery(&self, order: &str, columns: Columns<'_>, fields: Fields<'_>) -> String {
@@ -256,8 +298,15 @@ impl Scene {
         self.change("inventory_hold", ("order_id", order), &[("state", &column)], &[("state", Text(state))])
     }
 
+    /// The state of a payment, and that of its one attempt.
     fn payment_in(&self, order: &str, state: &str) -> String {
-        self.payment(order, &[("state", &format!("'{state}'"))], &[("state", Text(state))])
+        self.payment(order, &[("state", &format!("'{state}'"))], &[("attempts.0.state", Text(state))])
+    }
+
+    /// The money of the promised order is not held, as payments and provider agree.
+    fn lose_the_money(&self) -> Vec<String> {
+        let declined = [("state", "'declined'")];
+        vec![self.payment_in(&self.promised, "declined"), self.intent(&self.promised, &declined, &[("state", Text("declined"))])]
     }
 
     fn delivery_in(&self, order: &str, state: &str) -> String {
@@ -272,16 +321,20 @@ impl Scene {
         format!("UPDATE payments_entry SET amount_minor = {amount} WHERE kind = '{kind}' AND order_id = {}", self.id(order))
     }
 
-    /// So much more was authorised for an order, as payments, ledger and provider agree.
+    fn new_entry(&self, order: &str, kind: &str, amount: i64) -> String {
+        let columns = "order_id, attempt, version, bucket, currency, booked_at";
+        format!(
+            "INSERT INTO payments_entry (kind, amount_minor, {columns}) SELECT '{kind}', {amount}, {columns} FROM payments_entry \
+             WHERE kind = 'authorised' AND order_id = {}",
+            self.id(order)
+        )
+    }
+
+    /// So much more was authorised for an order, as payments and its ledger agree.
     fn authorise_more(&self, order: &str, more: i64) -> Vec<String> {
         let column = format!("authorised_minor + {more}");
         vec![
-            self.payment(
-                order,
-                &[("authorised_minor", &column)],
-                &[("authorised_minor", Add(more)), ("terms.amount.minor", Add(more))],
-            ),
-            self.intent(order, &[("authorised_minor", &column)], &[("authorised.minor", Add(more))]),
+            self.payment(order, &[("authorised_minor", &column)], &[("attempts.0.authorised_minor", Add(more))]),
             self.entry(order, "authorised", &format!("amount_minor + {more}")),
         ]
     }

@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use serde_json::{Value, json};
 use testkit::Engine;
 
-use crate::harness::{Server, migrate};
+use crate::harness::{Server, migrate, nothing_was_found};
 use crate::till::{Answer, Placed, Till, text};
 
 /// How often each race is run: now one side wins, now the other.
@@ -43,6 +43,7 @@ fn races(server: &Server, through: &[&Server; 2]) {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(through);
 }
 
 /// Both at the same moment.

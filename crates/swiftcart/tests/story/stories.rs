@@ -5,34 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::harness::{Bank, Server, baskets, free_address, migrate, said, swiftcart};
+use crate::harness::{Bank, Server, baskets, free_address, migrate, nothing_was_found, said, swiftcart};
 
 /// How often an audit may find that money is still on its way.
 const AUDITS_MAX: usize = 60;
 
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
-
-/// The watch has looked at everything at least once more, and in all that time it has found nothing.
-fn nothing_was_found(servers: &[&Server]) {
-    for server in servers {
-        assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
-    }
-    let tokens: Vec<String> = servers.iter().map(|server| server.admin_token()).collect();
-    let sweeps = || -> u64 {
-        let watches = servers.iter().zip(&tokens).map(|(server, token)| {
-            let headers = format!("Authorization: Bearer {token}\r\n");
-            let (status, watch) = server.request("GET", "/v1/admin/audit/watch", &headers, "").expect("an answer");
-            assert_eq!((status, watch["found"].as_u64()), (200, Some(0)), "{watch:#}");
-            watch["sweeps"].as_u64().expect("a number")
-        });
-        watches.sum()
-    };
-    let before = sweeps();
-    while sweeps() < before + 2 {
-        std::thread::yield_now();
-    }
-}
 
 fn replay_and_audit(server: &Server, others: &[&Server]) {
     let output = server.load(others, &["replay", &baskets(), "--shoppers", "8"]);
@@ -146,6 +125,7 @@ async fn a_shop_pays_through_a_provider_of_its_own_process() {
         assert_eq!(books[nothing], 0, "{nothing} in {books:#}");
     }
     assert_eq!(bank.books("another key").0, 401);
+    nothing_was_found(&[&server]);
 }
 
 /// Waits until the audit is content.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::Engine;
 
-use crate::harness::{Server, migrate};
+use crate::harness::{Server, migrate, nothing_was_found};
 use crate::till::{Level, Placed, Till, text};
 
 /// How an order ends, and what that leaves behind.
@@ -348,6 +348,7 @@ fn every_way(engine: &str, server: &Server) {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
+    nothing_was_found(&[server]);
 }
 
 /// Checks where the order has ended, and tells it.
