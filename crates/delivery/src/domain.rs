@@ -5,4 +5,7 @@ pub(crate) mod assignment;
 pub(crate) mod courier;
 pub(crate) mod delivery;
 pub(crate) mod dispatch;
+pub(crate) mod offers;
+pub(crate) mod state;
 pub(crate) mod store;
+pub(crate) mod turn;

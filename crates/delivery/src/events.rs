@@ -1,21 +1,27 @@
-//! What delivery does on others' events: orders begin, release and end deliveries; identity names couriers and token keys.
-//! Leaves the deciding to `service`.
+//! What delivery does on others' events: orders begin, release, try again and end deliveries; identity names couriers and token
+//! keys. Leaves the deciding to `service`.
 
 use contracts::delivery::StoreChanged;
 use contracts::identity::CourierChanged;
-use contracts::orders::{OrderCancelling, OrderConfirmed, OrderReady};
+use contracts::orders::{OrderCancelling, OrderConfirmed, OrderDeliveryAgain, OrderReady, OrderRecalled};
 use engine::{Republish, Subscription, TokenKeys};
 
+use crate::config::Config;
 use crate::{service, store};
 
 /// At most one for each other service.
-pub(crate) fn subscriptions() -> Vec<Subscription> {
+pub(crate) fn subscriptions(config: &Config) -> Vec<Subscription> {
+    let deadlines = config.deadlines();
     vec![
         Subscription::to("orders")
             .work(|work, said: &OrderConfirmed| service::create_delivery(work, said))
-            .work(|work, said: &OrderReady| service::make_ready(work, said.order))
-            .work(|work, said: &OrderCancelling| service::withdraw(work, said.order)),
-        TokenKeys::copied_by(Subscription::to("identity")).copy(|work, said: &CourierChanged| service::keep_courier(work, said)),
+            .work(move |work, said: &OrderReady| service::make_ready(work, said.order, deadlines))
+            .work(move |work, said: &OrderDeliveryAgain| service::try_again(work, said.order, said.attempt, deadlines))
+            // Either may find the goods anywhere: what was said in time may be heard late.
+            .work(move |work, said: &OrderRecalled| service::recall(work, said.order, &said.reason, deadlines))
+            .work(move |work, said: &OrderCancelling| service::recall(work, said.order, &said.reason, deadlines)),
+        TokenKeys::copied_by(Subscription::to("identity"))
+            .copy(move |work, said: &CourierChanged| service::keep_courier(work, said, deadlines)),
     ]
 }
 

@@ -8,9 +8,11 @@ mod stores;
 
 use std::sync::Arc;
 
+use contracts::delivery::FailureReason;
 use contracts::{OrderId, PersonId};
 use engine::{DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
 use kernel::Fault;
+use serde::Deserialize;
 use web::{Answer, Caller, Fingerprint, IdempotencyKey, Json, Routes};
 
 use crate::config::Config;
@@ -21,6 +23,54 @@ use crate::store::SERVICE;
 struct App {
     handle: Handle,
     config: Arc<Config>,
+}
+
+/// How long a reason or a note may be.
+const NOTE_CHARS_MAX: usize = 200;
+
+/// Why somebody takes a delivery from its courier, in their words.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    reason: String,
+}
+
+impl Reason {
+    fn checked(self) -> Result<String, Fault> {
+        match checked_line("/reason", &self.reason)?.is_empty() {
+            true => Err(Fault::invalid_field("/reason", format!("expected 1 to {NOTE_CHARS_MAX} characters in one line"))),
+            false => Ok(self.reason),
+        }
+    }
+}
+
+/// Why a delivery failed, and what is to be added.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failed {
+    reason: FailureReason,
+    #[serde(default)]
+    note: String,
+}
+
+impl Failed {
+    /// The reason, which must be one of `known`, and the note.
+    fn checked(self, known: &[FailureReason]) -> Result<(FailureReason, String), Fault> {
+        if !known.contains(&self.reason) {
+            let words: Vec<&str> = known.iter().map(|reason| reason.as_str()).collect();
+            return Err(Fault::invalid_field("/reason", format!("expected one of {}", words.join(", "))));
+        }
+        checked_line("/note", &self.note)?;
+        Ok((self.reason, self.note))
+    }
+}
+
+/// The text without the space around it, which may be empty.
+fn checked_line<'a>(field: &str, text: &'a str) -> Result<&'a str, Fault> {
+    if text.chars().count() > NOTE_CHARS_MAX || text.chars().any(char::is_control) {
+        return Err(Fault::invalid_field(field, format!("expected at most {NOTE_CHARS_MAX} characters in one line")));
+    }
+    Ok(text.trim())
 }
 
 /// The routes of the service behind `handle`.
@@ -53,7 +103,7 @@ impl App {
     }
 }
 
-/// A courier's move of a delivery, which needs no more than the key it is sent under.
+/// A move of a delivery, which needs no more than the key it is sent under.
 fn sent_for(order: OrderId, route: &'static str, caller: Caller, key: &IdempotencyKey, fingerprint: Fingerprint) -> Sent {
     let key = KeyScope::new(&caller, route, order, order.bucket(), key, fingerprint);
     Sent { lane: Lane::Money, caller, key, bytes: 256 }

@@ -1,5 +1,5 @@
-//! What delivery does by itself: it offers waiting deliveries to free couriers, and ends offers that nobody answered.
-//! Leaves who is offered what to `domain::dispatch`, and the last word on each offer to its decider.
+//! What delivery does by itself: it offers waiting deliveries to free couriers, and ends what has waited for too long.
+//! Leaves who is offered what to `domain::dispatch`, and the last word on each offer and each wait to its decider.
 
 use contracts::StoreId;
 use engine::{Handle, Job, Lane, TimerKind};
@@ -7,16 +7,19 @@ use futures_util::future::try_join_all;
 use kernel::{Fault, TraceContext};
 
 use crate::config::Config;
-use crate::domain::assignment::OfferRules;
+use crate::domain::delivery::Waiting;
 use crate::domain::dispatch::match_offers;
 use crate::{service, store};
 
 /// How many stores one look brings.
 const STORES_MAX: i64 = 256;
 
-/// The timers.
-pub(crate) fn timers() -> Vec<TimerKind> {
-    vec![TimerKind::new(service::OFFER_TIMEOUT, service::end_offer)]
+/// The timers: one for each thing that a delivery waits for.
+pub(crate) fn timers(config: &Config) -> Vec<TimerKind> {
+    let deadlines = config.deadlines();
+    let timer =
+        |waiting: Waiting| TimerKind::new(waiting.timer(), move |work, subject| service::time_out(work, subject, deadlines));
+    Waiting::ALL.map(timer).to_vec()
 }
 
 /// The jobs.
@@ -50,11 +53,11 @@ async fn dispatch_store(handle: &Handle, config: &Config, store: StoreId) -> Res
     let wanted = i64::try_from(free.len() * 2).unwrap_or(i64::MAX).min(config.dispatch_pairs_max);
     let waiting = store::deliveries_waiting(handle, store, wanted).await?;
     let pairs = match_offers(&waiting, &free, handle.runtime().now(), config.reoffer_after_ms);
-    let rules = OfferRules { ttl_ms: config.offer_ttl_ms, kept_max: config.offers_kept_max };
+    let (rules, deadlines) = (config.offer_rules(), config.deadlines());
     let trace = TraceContext::start(&mut handle.runtime().draw());
-    let offers = pairs
-        .into_iter()
-        .map(|(order, courier)| handle.decide(Lane::Money, &trace, move |work| service::offer(work, order, courier, rules)));
+    let offers = pairs.into_iter().map(|(order, courier)| {
+        handle.decide(Lane::Money, &trace, move |work| service::offer(work, order, courier, rules, deadlines))
+    });
     let made = try_join_all(offers).await?;
     Ok(made.iter().map(|made| i64::from(*made)).sum())
 }

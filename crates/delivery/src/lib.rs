@@ -2,7 +2,7 @@
 //! Does not own orders and their promise (orders), stock and the places of slots (inventory), money (payments), or who a
 //! courier is (identity), and calls none of them: what it needs it has heard by event.
 //!
-//! Reading order: `domain` (delivery, courier, assignment), `store`, `service`, `events`, `jobs`, `http`.
+//! Reading order: `domain` (state, delivery, courier, assignment), `store`, `service`, `events`, `jobs`, `http`.
 
 mod config;
 mod domain;
@@ -23,8 +23,8 @@ pub fn service(config: &Config) -> engine::Service {
         migrations: store::MIGRATIONS,
         tables: store::TABLES,
         reads: store::READS,
-        subscriptions: events::subscriptions(),
-        timers: jobs::timers(),
+        subscriptions: events::subscriptions(config),
+        timers: jobs::timers(config),
         jobs: jobs::jobs(config),
     }
 }

@@ -8,18 +8,22 @@ use store::{Column, Error, Key, Kind, Migration, Read, Row, Rows, Table, Value};
 use web::{Listing, Page};
 
 use crate::domain::courier::Courier;
-use crate::domain::delivery::{Delivery, State};
+use crate::domain::delivery::Delivery;
+use crate::domain::state::State;
 use crate::domain::store::StoreRecord;
 
 /// The name of the service.
 pub(crate) const SERVICE: &str = "delivery";
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "stores-deliveries-couriers",
-    sql: include_str!("../migrations/0001_stores_deliveries_couriers.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        service: SERVICE,
+        number: 1,
+        name: "stores-deliveries-couriers",
+        sql: include_str!("../migrations/0001_stores_deliveries_couriers.sql"),
+    },
+    Migration { service: SERVICE, number: 2, name: "ways-out", sql: include_str!("../migrations/0002_ways_out.sql") },
+];
 
 pub(crate) static STORE: Table =
     Table { name: "delivery_store", key: &[Column::id("id")], columns: document_columns!(), rows: Rows::Stay };
@@ -31,6 +35,8 @@ pub(crate) static DELIVERY: Table = Table {
         Column::text("state"),
         Column::id("store"),
         Column::id("holder"),
+        Column::text("goods"),
+        Column::int("settled"),
         Column::int("accepted"),
         Column::int("created_at"),
         Column::int("ready_at"),
@@ -85,7 +91,9 @@ impl Document for Delivery {
             self.state.as_str().into(),
             self.store().map(|store| store.0).into(),
             self.holder().map(|person| person.0).into(),
-            self.accepted().into(),
+            self.goods().as_str().into(),
+            i64::from(self.is_settled()).into(),
+            self.offers.accepted().into(),
             self.created_at.into(),
             self.ready_at.into(),
         ]
@@ -125,6 +133,8 @@ pub(crate) static READS: &[&Read] = &[
     &HOLDERS_OF_TWO,
     &DELIVERIES_AT_ODDS,
     &COURIERS_AT_ODDS,
+    &GOODS_WITH_NOBODY,
+    &ACCEPTED_BY_NOBODY,
 ];
 
 /// Stores after an id, in the order of ids: id, limit.
@@ -141,7 +151,8 @@ macro_rules! deliveries {
         Read {
             name: $name,
             sql: concat!(
-                "SELECT id, bucket, state, store, holder, accepted, created_at, ready_at, doc_v, doc FROM delivery_delivery ",
+                "SELECT id, bucket, state, store, holder, goods, settled, accepted, created_at, ready_at, doc_v, doc ",
+                "FROM delivery_delivery ",
                 $rest
             ),
             arguments: $arguments,
@@ -151,6 +162,8 @@ macro_rules! deliveries {
                 Kind::Text,
                 Kind::Id,
                 Kind::Id,
+                Kind::Text,
+                Kind::Int,
                 Kind::Int,
                 Kind::Int,
                 Kind::Int,
@@ -200,12 +213,12 @@ static COURIERS_FREE: Read = Read {
     answer: &[Kind::Id],
 };
 
-/// The state of each delivery after an order, in the order of ids: order, limit.
+/// The state of each delivery after an order, and whether it is settled, in the order of ids: order, limit.
 static FACTS_AFTER: Read = Read {
     name: "delivery.facts-after",
-    sql: "SELECT id, state FROM delivery_delivery WHERE id > $1 ORDER BY id LIMIT $2",
+    sql: "SELECT id, state, settled FROM delivery_delivery WHERE id > $1 ORDER BY id LIMIT $2",
     arguments: &[Kind::Id, Kind::Int],
-    answer: &[Kind::Id, Kind::Text],
+    answer: &[Kind::Id, Kind::Text, Kind::Int],
 };
 
 /// Deliveries of which more than one offer was accepted: limit.
@@ -242,6 +255,23 @@ static COURIERS_AT_ODDS: Read = Read {
     sql: "SELECT c.id FROM delivery_courier c LEFT JOIN delivery_delivery d ON d.id = c.task \
           WHERE c.task IS NOT NULL AND (d.id IS NULL OR d.holder IS NULL OR d.holder <> c.id) \
           ORDER BY c.id LIMIT $1",
+    arguments: &[Kind::Int],
+    answer: &[Kind::Id],
+};
+
+/// Deliveries whose goods are with a courier, and nobody knows with whom: limit.
+static GOODS_WITH_NOBODY: Read = Read {
+    name: "delivery.goods-with-nobody",
+    sql: "SELECT id FROM delivery_delivery WHERE settled = 0 AND holder IS NULL \
+          AND (goods = 'courier' OR state IN ('picked-up', 'to-dropoff', 'at-dropoff', 'returning')) ORDER BY id LIMIT $1",
+    arguments: &[Kind::Int],
+    answer: &[Kind::Id],
+};
+
+/// Deliveries of which an offer is accepted, and which nobody brings: limit.
+static ACCEPTED_BY_NOBODY: Read = Read {
+    name: "delivery.accepted-by-nobody",
+    sql: "SELECT id FROM delivery_delivery WHERE settled = 0 AND holder IS NULL AND accepted > 0 ORDER BY id LIMIT $1",
     arguments: &[Kind::Int],
     answer: &[Kind::Id],
 };
@@ -307,13 +337,13 @@ pub(crate) async fn couriers_free(handle: &Handle, store: StoreId, limit: i64) -
     Ok(ids.into_iter().map(PersonId).collect())
 }
 
-/// A page of the states of all deliveries, as rows of order and state.
-pub(crate) async fn facts(handle: &Handle, page: &Page<OrderId>) -> Result<Listing<(OrderId, String)>, Fault> {
+/// A page of all deliveries: order, state, and whether it is settled.
+pub(crate) async fn facts(handle: &Handle, page: &Page<OrderId>) -> Result<Listing<(OrderId, String, bool)>, Fault> {
     let after = page.after.map_or_else(first, |order| order.0);
     let rows = handle.read(&FACTS_AFTER, vec![after.into(), page.rows_wanted().into()]).await?;
-    let fact = |row: &Row| Ok((OrderId(row.id(0)?), row.text(1)?.to_owned()));
+    let fact = |row: &Row| Ok((OrderId(row.id(0)?), row.text(1)?.to_owned(), row.int(2)? == 1));
     let facts: Result<Vec<_>, Error> = rows.iter().map(fact).collect();
-    Ok(page.list(facts.map_err(broken)?, |(order, _)| *order))
+    Ok(page.list(facts.map_err(broken)?, |(order, ..)| *order))
 }
 
 /// The rows, up to `limit` of each kind, that break a rule which must hold at every instant: rule, row, and what is wrong.
@@ -323,6 +353,8 @@ pub(crate) async fn breaches(handle: &Handle, limit: i64) -> Result<Vec<(&'stati
         (&HOLDERS_OF_TWO, "one-delivery-per-courier", "the courier holds more than one delivery"),
         (&DELIVERIES_AT_ODDS, "courier-agrees-with-delivery", "the delivery names a courier who does not name it so"),
         (&COURIERS_AT_ODDS, "courier-agrees-with-delivery", "the courier names a delivery that does not name them"),
+        (&GOODS_WITH_NOBODY, "goods-are-with-somebody", "the goods are with a courier, and the delivery names none"),
+        (&ACCEPTED_BY_NOBODY, "accepted-offer-has-courier", "an offer is accepted, and the delivery names no courier"),
     ];
     let mut found = Vec::new();
     for (read, rule, detail) in rules {

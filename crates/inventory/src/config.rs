@@ -8,6 +8,16 @@ use serde::Deserialize;
 pub(crate) const SKUS_ASKED_MAX: usize = 50;
 /// How many rows of supply the audit reads at once: short, since an old snapshot holds up the clean-up of hot rows.
 pub(crate) const AUDIT_ROWS: i64 = 500;
+/// How many SKUs the audit reads at once with their whole ledger.
+pub(crate) const AUDIT_LEDGERS: i64 = 50;
+/// The longest reason that people may give, in characters.
+pub(crate) const REASON_CHARS_MAX: usize = 200;
+/// How often it is looked whether orders are to be told that their slot was withdrawn.
+pub(crate) const TELL_EVERY_MS: Millis = 250;
+/// How many orders are told at once.
+pub(crate) const TOLD_AT_ONCE: i64 = 200;
+/// How many times so many in one run, so that it ends soon when the service is to stop or another process takes over.
+pub(crate) const TELLS_MAX: usize = 50;
 /// How many breaches one answer names; whoever mends them asks again.
 pub(crate) const BREACHES_MAX: usize = 100;
 

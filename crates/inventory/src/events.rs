@@ -2,7 +2,7 @@
 //! Leaves what a command comes to to `service`.
 
 use contracts::delivery::StoreChanged;
-use contracts::inventory::{HoldCommit, HoldConsume, HoldRelease, HoldRequest, SlotOffered, SupplyChanged};
+use contracts::inventory::{HoldCommit, HoldConsume, HoldReduce, HoldRelease, HoldRequest, SlotOffered, SupplyChanged};
 use engine::{Republish, Subscription, TokenKeys};
 
 use crate::config::Config;
@@ -20,6 +20,7 @@ fn orders(config: &Config) -> Subscription {
         .work(move |work, event: &HoldRequest| service::request(work, event, hold_ttl_ms))
         .work(|work, event: &HoldCommit| service::move_on(work, event.order, Some(event.store), Ask::Commit))
         .work(|work, event: &HoldRelease| service::move_on(work, event.order, Some(event.store), Ask::Release))
+        .work(|work, event: &HoldReduce| service::reduce(work, event))
         .work(|work, event: &HoldConsume| service::move_on(work, event.order, Some(event.store), Ask::Consume))
 }
 

@@ -3,18 +3,20 @@
 
 use contracts::delivery::Store;
 use contracts::inventory::{
-    Band, HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldRejected, HoldReleased, HoldRequest, HoldReserved,
-    SlotClosed, SlotOffered, SupplyChanged, Thing,
+    Band, HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldReduce, HoldRejected, HoldReleased, HoldRequest,
+    HoldReserved, SlotClosed, SlotOffered, SlotWithdrawn, SupplyChanged, Thing,
 };
 use contracts::{OrderId, PersonId, Sku, Slot, SlotKey, StoreId};
-use engine::{Stop, Stored, Work};
-use kernel::{Fault, Millis};
+use engine::{Entity, Stop, Stored, Work};
+use kernel::{Fault, Id, Millis, Timestamp};
+use web::Role;
 
-use crate::domain::hold::{Ask, Effect, Hold, Part, Said, State, parts_of, short_of, step};
+use crate::domain::hold::{Ask, Effect, Hold, Lost, Part, Said, State, parts_of, short_of, step};
 use crate::domain::slots::{StoreCopy, next_midnight};
 use crate::domain::supply::{BelowHeld, Level, word_of};
 use crate::domain::timetable::{Change, Made, Timetable, plan};
-use crate::store::{HoldLine, Movement, OfferedSlot, SKUS_BEGIN, Supply};
+use crate::domain::withdrawal::{self, Move};
+use crate::store::{HoldLine, Movement, OfferedSlot, SKUS_BEGIN, SlotMove, Supply, Telling};
 
 /// The timer that ends a hold which nobody committed; its subject is the order.
 pub(crate) const HOLD_EXPIRY: &str = "hold-expiry";
@@ -31,7 +33,8 @@ pub(crate) fn request(work: &mut Work<'_>, event: &HoldRequest, hold_ttl_ms: Mil
         return Ok(());
     }
     let now = work.now();
-    let open = work.find::<OfferedSlot>(&(event.store, event.slot))?.is_some_and(|slot| slot.cutoff_at > now);
+    let offered = work.find::<OfferedSlot>(&(event.store, event.slot))?;
+    let open = offered.is_some_and(|slot| slot.cutoff_at > now && slot.withdrawn.is_none());
     let supplies = work.find_all::<Supply>(&keys)?;
     let left = parts.iter().zip(&supplies).map(|(part, supply)| match part.thing {
         Thing::Slot(_) if !open => (part, 0),
@@ -98,6 +101,34 @@ fn settle(work: &mut Work<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> 
     Ok(())
 }
 
+/// Leaves the hold of an order no more than was picked of the SKUs that are short.
+pub(crate) fn reduce(work: &mut Work<'_>, event: &HoldReduce) -> Result<(), Stop> {
+    let Some(hold) = work.find::<Hold>(&event.order)? else { return Ok(()) };
+    let (reduced, lost) = hold.reduced(&event.lines);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    lost.iter().for_each(|lost| work.want::<Supply>(&supply_key(hold.store, &Thing::Sku(lost.sku.clone()))));
+    for Lost { sku, units, restock } in &lost {
+        let thing = Thing::Sku(sku.clone());
+        change(work, hold.store, &thing, |level| if *restock { level.give_back(*units) } else { level.consume(*units) })?;
+        keep_line(work, &reduced, &thing);
+        if !restock {
+            let gone = Moved { sku, reason: "not-found", units: -units, counted: None, order: Some(hold.order), person: None };
+            record(work, hold.store, &gone)?;
+        }
+    }
+    work.save(reduced);
+    Ok(())
+}
+
+/// Makes the line of a thing say what its hold says.
+fn keep_line(work: &mut Work<'_>, hold: &Hold, thing: &Thing) {
+    let (order_id, store, units) = (hold.order, hold.store, hold.units_of(thing));
+    let line = HoldLine { order_id, thing: thing.to_string(), bucket: store.bucket(), store, units };
+    if units > 0 { work.save(line) } else { work.remove::<HoldLine>(&line.key()) }
+}
+
 fn say(work: &mut Work<'_>, order: OrderId, store: StoreId, said: Said) -> Result<(), Stop> {
     match said {
         Said::Committed => work.emit(&HoldCommitted { order, store }),
@@ -140,6 +171,7 @@ pub(crate) fn make_slots(work: &mut Work<'_>, store: StoreId, slots_max: usize) 
             Change::Drop(slot) => {
                 offer(work, store, slot, 0, false)?;
                 work.remove::<OfferedSlot>(&(store, slot.starts_at));
+                work.emit(&SlotClosed { store, slot: slot.starts_at })?;
             }
         }
     }
@@ -174,11 +206,11 @@ fn slot_of(change: Change) -> Slot {
     }
 }
 
-/// Gives a slot so many places, whether it is there or not, and says so.
+/// Gives a slot, which is not withdrawn, so many places, whether it is there or not, and says so.
 fn offer(work: &mut Work<'_>, store: StoreId, slot: Slot, places: i64, by_hand: bool) -> Result<(), Stop> {
     let before = work.find::<OfferedSlot>(&(store, slot.starts_at))?.map_or(0, |slot| slot.places);
     let Slot { starts_at, ends_at, cutoff_at } = slot;
-    work.save(OfferedSlot { store, starts_at, bucket: store.bucket(), ends_at, cutoff_at, places, by_hand });
+    work.save(OfferedSlot { store, starts_at, bucket: store.bucket(), ends_at, cutoff_at, places, by_hand, withdrawn: None });
     if places > 0 {
         work.emit(&SlotOffered { store, slot, places })?;
     }
@@ -198,24 +230,33 @@ pub(crate) fn count(work: &mut Work<'_>, store: StoreId, sku: &Sku, on_hand: i64
     Ok(Stored { status: 200, resource: sku.to_string() })
 }
 
+/// Who does something to a slot, as what, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    pub(crate) person: PersonId,
+    pub(crate) role: Role,
+    pub(crate) reason: Option<String>,
+}
+
 /// Gives a slot as many places as the people of its store say, whatever its template says from now on.
-pub(crate) fn set_places(work: &mut Work<'_>, store: StoreId, slot: SlotKey, places: i64) -> Result<Stored, Stop> {
+pub(crate) fn set_places(work: &mut Work<'_>, store: StoreId, slot: SlotKey, places: i64, by: &By) -> Result<Stored, Stop> {
     work.want::<Supply>(&supply_key(store, &Thing::Slot(slot)));
-    let offered = work.load::<OfferedSlot>(&(store, slot), "slot")?;
+    let offered = allowed(work, store, slot, Move::SetPlaces)?;
     offer(work, store, offered.slot(), places, true)?;
+    note(work, store, slot, Move::SetPlaces, Some(places), by)?;
     Ok(Stored { status: 200, resource: slot.to_string() })
 }
 
 /// Says a slot again that can still be ordered, for whoever rebuilds a copy of it.
 pub(crate) fn say_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
     let now = work.now();
-    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.places > 0 && slot.cutoff_at > now);
+    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.places > 0 && slot.cutoff_at > now && slot.withdrawn.is_none());
     open.map_or(Ok(()), |slot| work.emit(&SlotOffered { store: slot.store, slot: slot.slot(), places: slot.places }))
 }
 
-/// Says of a slot that it is closed, if there is none, for whoever copied that there is.
+/// Says of a slot that it is closed, if there is none or it is withdrawn, for whoever copied that it can be ordered.
 pub(crate) fn say_no_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
-    match work.find::<OfferedSlot>(key)? {
+    match work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none()) {
         Some(_) => Ok(()),
         None => work.emit(&SlotClosed { store: key.0, slot: key.1 }),
     }
@@ -227,6 +268,82 @@ pub(crate) fn say_supply(work: &mut Work<'_>, key: &(StoreId, String)) -> Result
     let Some(sku) = key.1.strip_prefix(SKUS_BEGIN) else { return Ok(()) };
     let sku = sku.parse().map_err(|_| Stop::Broken(format!("`{sku}` is no SKU")))?;
     work.emit(&SupplyChanged { store: key.0, thing: Thing::Sku(sku), band: Band::of(supply.available) })
+}
+
+/// Takes a slot away: from now on nobody gets a place of it, and everybody who holds one is told.
+pub(crate) fn withdraw(work: &mut Work<'_>, store: StoreId, slot: SlotKey, by: &By) -> Result<Stored, Stop> {
+    let offered = allowed(work, store, slot, Move::Withdraw)?;
+    let withdrawn = Some(by.reason.clone().unwrap_or_default());
+    work.save(OfferedSlot { withdrawn, ..offered });
+    let moved = note(work, store, slot, Move::Withdraw, None, by)?;
+    work.save(Telling { store, starts_at: slot, bucket: store.bucket(), moved, told_to: before_all() });
+    work.emit(&SlotClosed { store, slot })?;
+    Ok(Stored { status: 200, resource: slot.to_string() })
+}
+
+/// Gives a slot back. Whoever was told that it was taken away stays told; nobody else will be.
+pub(crate) fn reopen(work: &mut Work<'_>, store: StoreId, slot: SlotKey, by: &By) -> Result<Stored, Stop> {
+    let offered = allowed(work, store, slot, Move::Reopen)?;
+    let (places, reopened) = (offered.places, offered.slot());
+    work.save(OfferedSlot { withdrawn: None, ..offered });
+    work.remove::<Telling>(&(store, slot));
+    note(work, store, slot, Move::Reopen, None, by)?;
+    if places > 0 {
+        work.emit(&SlotOffered { store, slot: reopened, places })?;
+    }
+    // What its template says meanwhile passed it by.
+    let now = work.now();
+    work.set_timer(MAKE_SLOTS, &store.to_string(), store.bucket(), now)?;
+    Ok(Stored { status: 200, resource: slot.to_string() })
+}
+
+/// Tells those of `orders` that still hold a place of a withdrawn slot, each once; they are the next after those that were told.
+/// If they are the `last`, all are. Nothing is done if the slot was given back, or if they were told already.
+pub(crate) fn tell(work: &mut Work<'_>, telling: &Telling, orders: &[OrderId], last: bool) -> Result<(), Stop> {
+    let key = telling.key();
+    work.want::<OfferedSlot>(&key);
+    orders.iter().for_each(|order| work.want::<Hold>(order));
+    if work.find::<Telling>(&key)?.is_none_or(|found| *found != *telling) {
+        return Ok(());
+    }
+    let (store, slot) = key;
+    let reason = work.find::<OfferedSlot>(&key)?.and_then(|offered| offered.withdrawn.clone()).unwrap_or_default();
+    for hold in work.find_all::<Hold>(orders)?.into_iter().flatten() {
+        if hold.lives() && !hold.told_withdrawn {
+            work.save(Hold { told_withdrawn: true, ..(*hold).clone() });
+            work.emit(&SlotWithdrawn { order: hold.order, store, slot, reason: reason.clone() })?;
+        }
+    }
+    match orders.last().filter(|_| !last) {
+        Some(order) => work.save(Telling { told_to: order.0, ..telling.clone() }),
+        None => work.remove::<Telling>(&key),
+    }
+    Ok(())
+}
+
+/// A slot of which this may be done now.
+fn allowed(work: &mut Work<'_>, store: StoreId, slot: SlotKey, wanted: Move) -> Result<OfferedSlot, Stop> {
+    let offered = work.load::<OfferedSlot>(&(store, slot), "slot")?;
+    state_of(&offered, work.now()).allow(wanted)?;
+    Ok((*offered).clone())
+}
+
+/// Where a slot stands.
+pub(crate) fn state_of(offered: &OfferedSlot, now: Timestamp) -> withdrawal::State {
+    withdrawal::State::of(offered.withdrawn.is_some(), offered.ends_at, now)
+}
+
+/// Keeps who did what to a slot, and gives the name of that.
+fn note(work: &mut Work<'_>, store: StoreId, starts_at: SlotKey, did: Move, places: Option<i64>, by: &By) -> Result<Id, Stop> {
+    let (id, at, bucket) = (work.new_id(store.bucket()), work.now(), store.bucket());
+    let (did, role, reason, person) = (did.as_str().to_owned(), by.role.to_string(), by.reason.clone(), by.person);
+    work.create(SlotMove { store, id, bucket, starts_at, did, reason, places, person, role, at })?;
+    Ok(id)
+}
+
+/// What comes before every id.
+pub(crate) fn before_all() -> Id {
+    Id::from_bytes([0; 16])
 }
 
 /// The level of a thing; nothing, if there is no supply of it.

@@ -15,19 +15,40 @@ use crate::domain::timetable::{Made, Timetable};
 pub(crate) const SERVICE: &str = "inventory";
 
 /// Its migrations.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "supply-and-holds",
-    sql: include_str!("../migrations/0001_supply_and_holds.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        service: SERVICE,
+        number: 1,
+        name: "supply-and-holds",
+        sql: include_str!("../migrations/0001_supply_and_holds.sql"),
+    },
+    Migration {
+        service: SERVICE,
+        number: 2,
+        name: "withdrawn-slots",
+        sql: include_str!("../migrations/0002_withdrawn_slots.sql"),
+    },
+];
 
 /// Its tables.
-pub(crate) static TABLES: &[&Table] = &[&SUPPLY, &SLOT, &TIMETABLE, &HOLD, &HOLD_LINE, &MOVEMENT, &STORE];
+pub(crate) static TABLES: &[&Table] = &[&SUPPLY, &SLOT, &SLOT_MOVE, &TELLING, &TIMETABLE, &HOLD, &HOLD_LINE, &MOVEMENT, &STORE];
 
 /// Its reads.
-pub(crate) static READS: &[&Read] =
-    &[&SLOTS_OPEN, &SLOT_KEYS, &STOCK, &STOCK_KEYS, &MOVEMENTS, &HOLDS, &SUPPLY_AGAINST_HOLDS, &HELD_OF_NOTHING];
+pub(crate) static READS: &[&Read] = &[
+    &SLOTS_OPEN,
+    &SLOTS,
+    &SLOT_KEYS,
+    &SLOT_MOVES,
+    &TELLINGS,
+    &ORDERS_OF_THING,
+    &STOCK,
+    &STOCK_KEYS,
+    &MOVEMENTS,
+    &HOLDS,
+    &SUPPLY_AGAINST_HOLDS,
+    &HELD_OF_NOTHING,
+    &STOCK_AGAINST_LEDGER,
+];
 
 /// What the things that are SKUs begin with; [`SKUS_END`] is greater than all of them.
 pub(crate) const SKUS_BEGIN: &str = "sku:";
@@ -143,6 +164,39 @@ tally! {
         cutoff_at: Timestamp,
         places: i64,
         by_hand: bool,
+        /// Why people took it away, if they did.
+        withdrawn: Option<String>,
+    }
+}
+
+tally! {
+    /// What somebody did with a slot.
+    pub(crate) struct SlotMove in SLOT_MOVE = "inventory_slot_move", Move {
+        key { store: StoreId, id: Id, }
+        bucket: Bucket,
+        starts_at: SlotKey,
+        /// `withdraw`, `reopen` or `places`.
+        did: String,
+        /// Why, in their words.
+        reason: Option<String>,
+        /// How many places they gave it.
+        places: Option<i64>,
+        person: PersonId,
+        /// As what they did it.
+        role: String,
+        at: Timestamp,
+    }
+}
+
+tally! {
+    /// A slot whose orders are still to be told that it was taken away.
+    pub(crate) struct Telling in TELLING = "inventory_telling", Move {
+        key { store: StoreId, starts_at: SlotKey, }
+        bucket: Bucket,
+        /// By which move it was: what is under way for an older one counts no more.
+        moved: Id,
+        /// The last order, in their order, that was told.
+        told_to: Id,
     }
 }
 
@@ -154,7 +208,8 @@ impl OfferedSlot {
 
     /// The slot as planning sees it, with what its supply says is left.
     pub(crate) fn made(&self, available: i64) -> Made {
-        Made { slot: self.slot(), places: self.places, by_hand: self.by_hand, taken: self.places - available }
+        let (places, by_hand, withdrawn) = (self.places, self.by_hand, self.withdrawn.is_some());
+        Made { slot: self.slot(), places, by_hand, taken: places - available, withdrawn }
     }
 }
 
@@ -174,7 +229,7 @@ tally! {
         key { store: StoreId, id: Id, }
         bucket: Bucket,
         sku: Sku,
-        /// `counted` or `consumed`.
+        /// `counted`, `consumed` or `not-found`.
         reason: String,
         /// How many came, or went if negative.
         units: i64,
@@ -191,10 +246,46 @@ tally! {
 /// The slots of a store that can be ordered, in their order: store, now, after, limit.
 pub(crate) static SLOTS_OPEN: Read = Read {
     name: "inventory.slots-open",
-    sql: "SELECT store, starts_at, bucket, ends_at, cutoff_at, places, by_hand FROM inventory_slot \
-          WHERE store = $1 AND cutoff_at > $2 AND starts_at > $3 ORDER BY starts_at LIMIT $4",
+    sql: "SELECT store, starts_at, bucket, ends_at, cutoff_at, places, by_hand, withdrawn FROM inventory_slot \
+          WHERE store = $1 AND cutoff_at > $2 AND starts_at > $3 AND withdrawn IS NULL ORDER BY starts_at LIMIT $4",
     arguments: &[Kind::Id, Kind::Int, Kind::Int, Kind::Int],
-    answer: &[Kind::Id, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int],
+    answer: SLOT_ANSWER,
+};
+
+const SLOT_ANSWER: &[Kind] = &[Kind::Id, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
+
+/// The slots of a store that are not over, in their order, also those that were taken away: store, now, after, limit.
+pub(crate) static SLOTS: Read = Read {
+    name: "inventory.slots",
+    sql: "SELECT store, starts_at, bucket, ends_at, cutoff_at, places, by_hand, withdrawn FROM inventory_slot \
+          WHERE store = $1 AND ends_at > $2 AND starts_at > $3 ORDER BY starts_at LIMIT $4",
+    arguments: &[Kind::Id, Kind::Int, Kind::Int, Kind::Int],
+    answer: SLOT_ANSWER,
+};
+
+/// What people did with a slot, newest first: store, slot, before, limit.
+pub(crate) static SLOT_MOVES: Read = Read {
+    name: "inventory.slot-moves",
+    sql: "SELECT store, id, bucket, starts_at, did, reason, places, person, role, at FROM inventory_slot_move \
+          WHERE store = $1 AND starts_at = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
+    arguments: &[Kind::Id, Kind::Int, Kind::Id, Kind::Int],
+    answer: &[Kind::Id, Kind::Id, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Id, Kind::Text, Kind::Int],
+};
+
+/// Some slots whose orders are to be told: limit.
+pub(crate) static TELLINGS: Read = Read {
+    name: "inventory.tellings",
+    sql: "SELECT store, starts_at, bucket, moved, told_to FROM inventory_telling ORDER BY store, starts_at LIMIT $1",
+    arguments: &[Kind::Int],
+    answer: &[Kind::Id, Kind::Int, Kind::Int, Kind::Id, Kind::Id],
+};
+
+/// The orders whose holds took of a thing, over or not: store, thing, after, limit.
+pub(crate) static ORDERS_OF_THING: Read = Read {
+    name: "inventory.orders-of-thing",
+    sql: "SELECT order_id FROM inventory_hold_line WHERE store = $1 AND thing = $2 AND order_id > $3 ORDER BY order_id LIMIT $4",
+    arguments: &[Kind::Id, Kind::Text, Kind::Id, Kind::Int],
+    answer: &[Kind::Id],
 };
 
 /// The supply of a store's things within a range, in their order: store, after, before, limit.
@@ -290,3 +381,15 @@ pub(crate) async fn stock_keys(
     let key = |row: &Row| Ok((StoreId(row.id(0)?), row.text(1)?.to_owned()));
     rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
 }
+
+/// What is there of each SKU beside what its movements add up to, by store and thing: store and thing after which, limit. One
+/// statement, as above. It adds up the whole ledger of each SKU, so a page is few of them.
+pub(crate) static STOCK_AGAINST_LEDGER: Read = Read {
+    name: "inventory.stock-against-ledger",
+    sql: "SELECT s.store, s.thing, s.available + s.held, CAST(COALESCE(( \
+              SELECT SUM(m.units) FROM inventory_movement m WHERE m.store = s.store AND m.sku = SUBSTR(s.thing, 5)), 0) AS BIGINT) \
+          FROM inventory_supply s \
+          WHERE (s.store, s.thing) > ($1, $2) AND s.thing >= 'sku:' AND s.thing < 'sku;' ORDER BY s.store, s.thing LIMIT $3",
+    arguments: &[Kind::Id, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Int],
+};

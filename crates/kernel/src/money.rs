@@ -97,6 +97,13 @@ impl Money {
     pub fn times(self, quantity: i64) -> Option<Self> {
         Some(Self::new(self.minor.checked_mul(quantity)?, self.currency))
     }
+
+    /// `part` of `whole` equal parts of the amount, by the one rounding rule: all parts are exactly the amount, and a larger
+    /// part is never less. `None` if the result does not fit, `whole` is not positive or another argument is negative.
+    #[must_use]
+    pub fn share_of(self, part: i64, whole: i64) -> Option<Self> {
+        Some(Self::new(rounded(self.minor, part, whole)?, self.currency))
+    }
 }
 
 impl fmt::Display for Money {
@@ -109,11 +116,15 @@ impl fmt::Display for Money {
 /// `None` if the result does not fit or an argument is negative.
 #[must_use]
 pub fn share_of(minor: i64, basis_points: i64) -> Option<i64> {
-    if minor < 0 || basis_points < 0 {
+    rounded(minor, basis_points, BASIS_POINTS)
+}
+
+fn rounded(minor: i64, part: i64, whole: i64) -> Option<i64> {
+    if minor < 0 || part < 0 || whole <= 0 {
         return None;
     }
-    let whole = i128::from(BASIS_POINTS);
-    let scaled = i128::from(minor) * i128::from(basis_points);
+    let whole = i128::from(whole);
+    let scaled = i128::from(minor) * i128::from(part);
     i64::try_from((scaled + whole / 2) / whole).ok()
 }
 
@@ -129,6 +140,15 @@ mod tests {
         assert_eq!(share_of(i64::MAX, BASIS_POINTS), Some(i64::MAX));
         assert_eq!(share_of(i64::MAX, BASIS_POINTS + 1), None);
         assert_eq!(share_of(-1, 1), None);
+    }
+
+    #[test]
+    fn parts_of_an_amount_add_up() {
+        let tax = Money::new(59, "USD".parse().unwrap());
+        let parts: Vec<i64> = (0..=3).map(|part| tax.share_of(part, 3).unwrap().minor).collect();
+        assert_eq!(parts, [0, 20, 39, 59]);
+        assert_eq!(tax.share_of(1, 0), None);
+        assert_eq!(tax.share_of(-1, 3), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use futures_util::future::{Either, select};
 use kernel::{Millis, Runtime, Timestamp};
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -42,6 +42,7 @@ pub(crate) struct Ask {
     path: String,
     key: Option<String>,
     body: Option<Value>,
+    form: Option<String>,
     bearer: Option<String>,
     capability: Option<String>,
     known: Option<String>,
@@ -63,7 +64,7 @@ impl Ask {
 
     fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
-        Self { method, path, key: None, body: None, bearer: None, capability: None, known: None, wait_s: 0 }
+        Self { method, path, key: None, body: None, form: None, bearer: None, capability: None, known: None, wait_s: 0 }
     }
 
     /// With an `Idempotency-Key`: made once for an intention, the same for every repeat of it.
@@ -73,6 +74,11 @@ impl Ask {
 
     pub(crate) fn body(self, body: Value) -> Self {
         Self { body: Some(body), ..self }
+    }
+
+    /// With a filled-in form, as a browser sends it from a page.
+    pub(crate) fn form(self, form: String) -> Self {
+        Self { form: Some(form), ..self }
     }
 
     pub(crate) fn bearer(self, token: &str) -> Self {
@@ -241,8 +247,15 @@ impl Client {
     }
 
     fn request(&self, ask: &Ask) -> reqwest::RequestBuilder {
-        let url = &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()];
+        // A page elsewhere, as a bank's, has an address of its own.
+        let url = match ask.path.starts_with("http://") {
+            true => "",
+            false => &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()],
+        };
         let mut request = self.http.request(ask.method.clone(), format!("{url}{}", ask.path));
+        if let Some(form) = &ask.form {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.clone());
+        }
         if let Some(key) = &ask.key {
             request = request.header("idempotency-key", key);
         }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::client::{Ask, Reply};
 use crate::error::LoadError;
 use crate::people::Session;
+use crate::troubles::Trouble;
 use crate::world::World;
 
 /// How long a courier waits for work in one request.
@@ -19,6 +20,9 @@ const WORK_WAIT_S: u32 = 20;
 /// How long a courier waits at a door for the PIN, and how often they ask.
 const PIN_WITHIN_MS: Millis = 30_000;
 const PIN_EVERY_MS: Millis = 20;
+
+/// The moves of the way, and of the way back once the goods are called back; a failed delivery waits for the store's word.
+const WAY: [&str; 6] = ["accept", "at-pickup", "picked-up", "at-dropoff", "deliver", "returned"];
 
 /// One courier.
 pub(crate) struct Courier {
@@ -70,7 +74,7 @@ impl Courier {
 
     /// Makes one move after the other until there is none left, or somebody else has moved it.
     async fn bring(&self, mut task: Task) -> Result<(), LoadError> {
-        while let Some(step) = task.moves.iter().find(|step| *step != "decline") {
+        while let Some(step) = self.next(&task) {
             let reply = self.step(task.order, step).await?;
             match reply.status {
                 404 | 409 => return Ok(()),
@@ -80,11 +84,37 @@ impl Courier {
         Ok(())
     }
 
-    async fn step(&self, order: OrderId, step: &str) -> Result<Reply, LoadError> {
-        let mut ask = Ask::post(format!("/v1/deliveries/{order}/{step}")).key(self.world.client.new_key());
-        if step == "deliver" {
-            ask = ask.body(json!({ "pin": self.pin(order).await? }));
+    /// What the courier does now: the next move of the way, unless something is to go wrong.
+    fn next(&self, task: &Task) -> Option<&'static str> {
+        let may = |step: &str| task.moves.iter().any(|other| other == step);
+        let world = &self.world;
+        let meets = |step: &str, troubles: &[Trouble]| {
+            may(step)
+                && world.plans.meets(task.order, troubles).is_some_and(|trouble| {
+                    world.figures.trouble(trouble.as_str());
+                    true
+                })
+        };
+        if meets("decline", &[Trouble::CourierDeclines]) {
+            return Some("decline");
         }
+        if may("at-pickup") && meets("drop", &[Trouble::CourierDrops]) {
+            return Some("drop");
+        }
+        if may("deliver") && world.plans.is_any(task.order, &[Trouble::TriedAgain, Trouble::Returned]) {
+            return Some("fail");
+        }
+        WAY.into_iter().find(|step| may(step))
+    }
+
+    async fn step(&self, order: OrderId, step: &str) -> Result<Reply, LoadError> {
+        let ask = Ask::post(format!("/v1/deliveries/{order}/{step}")).key(self.world.client.new_key());
+        let ask = match step {
+            "deliver" => ask.body(json!({ "pin": self.pin(order).await? })),
+            "drop" => ask.body(json!({ "reason": "flat tyre" })),
+            "fail" => ask.body(json!({ "reason": "nobody-home", "note": "rang three times" })),
+            _ => ask,
+        };
         self.session.send(&ask).await
     }
 

@@ -36,6 +36,7 @@ struct Counts {
     turned_away: BTreeMap<String, u64>,
     failed: BTreeMap<String, u64>,
     retried: u64,
+    troubles: BTreeMap<&'static str, u64>,
     durable: Option<Histogram<u64>>,
     confirming: Option<Histogram<u64>>,
 }
@@ -88,6 +89,11 @@ impl Figures {
         self.lock().retried += 1;
     }
 
+    /// Something went wrong on purpose.
+    pub(crate) fn trouble(&self, what: &'static str) {
+        *self.lock().troubles.entry(what).or_default() += 1;
+    }
+
     /// A basket was refused before it became an order.
     pub(crate) fn turn_away(&self, reason: String) {
         *self.lock().turned_away.entry(reason).or_default() += 1;
@@ -132,6 +138,7 @@ impl Figures {
             open: placed.saturating_sub(counts.delivered + refused),
             turned_away: counts.turned_away.clone(),
             retried: counts.retried,
+            troubles: counts.troubles.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             failed: counts.failed.clone(),
             repeats,
             durable: Latency::of(counts.durable.as_ref()),
@@ -163,6 +170,8 @@ pub struct Summary {
     pub turned_away: BTreeMap<String, u64>,
     /// Times that a basket was ordered again with a later slot, after an order was refused for its slot alone.
     pub retried: u64,
+    /// What went wrong on purpose, and how often.
+    pub troubles: BTreeMap<String, u64>,
     /// Baskets that met what should not be, by what.
     pub failed: BTreeMap<String, u64>,
     /// Requests that were sent again under the same key.
@@ -245,6 +254,9 @@ impl fmt::Display for Summary {
         writeln!(f, "repeats      {:>8}", self.repeats)?;
         writeln!(f, "durable      {}", self.durable)?;
         write!(f, "confirmed    {}", self.confirming)?;
+        for (what, count) in &self.troubles {
+            write!(f, "\ntrouble      {count:>8}   {what}")?;
+        }
         for (what, count) in &self.failed {
             write!(f, "\nFAILED       {count:>8}   {what}")?;
         }

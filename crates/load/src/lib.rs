@@ -19,6 +19,7 @@ mod rush;
 mod settle;
 mod shopper;
 mod tokens;
+mod troubles;
 mod world;
 
 pub use client::encoded;

@@ -51,8 +51,17 @@ impl Logins {
 
     /// Who picks where.
     pub(crate) fn pickers(&self) -> impl Iterator<Item = (StoreId, &Login)> {
-        let stores = |login: &Login| {
-            let grants = login.roles.iter().filter(|grant| grant.role == "picker");
+        self.staff_as("picker")
+    }
+
+    /// Who manages which store.
+    pub(crate) fn managers(&self) -> impl Iterator<Item = (StoreId, &Login)> {
+        self.staff_as("manager")
+    }
+
+    fn staff_as(&self, role: &'static str) -> impl Iterator<Item = (StoreId, &Login)> {
+        let stores = move |login: &Login| {
+            let grants = login.roles.iter().filter(|grant| grant.role == role);
             grants.filter_map(|grant| grant.store).collect::<Vec<_>>()
         };
         self.staff.iter().flat_map(move |login| stores(login).into_iter().map(move |store| (store, login)))

@@ -18,6 +18,7 @@ use crate::picker::{Claims, Picker};
 use crate::progress;
 use crate::shopper::Shopping;
 use crate::tokens::TokenMix;
+use crate::troubles::Managers;
 use crate::world::{Started, World, start, together};
 use crate::{levels, settle};
 
@@ -38,6 +39,8 @@ pub struct Replay {
     pub limit: Option<usize>,
     /// Whether stock of some products and places of some slots are made scarce first.
     pub scarce: bool,
+    /// How many of a hundred orders meet a trouble on purpose, from a second card to goods that come back.
+    pub troubles_percent: u64,
     /// Where to write the figures as JSON too.
     pub json: Option<PathBuf>,
     /// How shoppers pay.
@@ -60,6 +63,7 @@ impl Replay {
             seed: 1,
             limit: None,
             scarce: false,
+            troubles_percent: 0,
             json: None,
             mix: TokenMix::default(),
             give_up_after_ms: 60_000,
@@ -80,7 +84,8 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
     let logins = Logins::read(&options.logins)?;
     let baskets = baskets::read(&options.file, options.limit)?;
     let city = City::explore(&client, &baskets).await?;
-    let world = Arc::new(World::new(client.clone()));
+    let managers = logins.managers().map(|(store, login)| (store, Session::new(client.clone(), login)));
+    let world = Arc::new(World::new(client.clone(), Managers(managers.collect())));
     let admin = Session::new(client.clone(), &logins.admin);
     if options.scarce {
         levels::make_scarce(&client, &admin).await?;
@@ -88,7 +93,8 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
 
     let staff = open(&world, &logins, baskets.len());
     let regulars = logins.shoppers.iter().map(|login| Session::new(client.clone(), login)).collect();
-    let shopping = Shopping { world: world.clone(), city, baskets, regulars, seed: options.seed, mix: options.mix };
+    let Replay { seed, mix, troubles_percent, .. } = options;
+    let shopping = Shopping { world: world.clone(), city, baskets, regulars, seed, mix, troubles_percent };
     let began = runtime.now();
     let shopped = shop(Arc::new(shopping), options.shoppers).await;
     let elapsed_ms = runtime.now().since_ms(began);

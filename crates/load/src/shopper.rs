@@ -15,6 +15,7 @@ use crate::error::LoadError;
 use crate::figures::{Acknowledged, Ended};
 use crate::people::Session;
 use crate::tokens::TokenMix;
+use crate::troubles::Trouble;
 use crate::world::World;
 
 /// How many slots a shopper tries before they give up.
@@ -40,6 +41,7 @@ pub(crate) struct Shopping {
     pub(crate) regulars: Vec<Session>,
     pub(crate) seed: u64,
     pub(crate) mix: TokenMix,
+    pub(crate) troubles_percent: u64,
 }
 
 /// What a shopper wants; everything in it follows from the seed and the basket's place in the file.
@@ -48,6 +50,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) address: Value,
     pub(crate) lines: Vec<Value>,
     pub(crate) payment_token: &'static str,
+    /// What is to go wrong with the order.
+    pub(crate) trouble: Option<Trouble>,
     pub(crate) name: String,
     /// Who is signed in; guests are nobody.
     pub(crate) regular: Option<&'a Session>,
@@ -106,6 +110,8 @@ pub(crate) struct OrderView {
     pub(crate) id: OrderId,
     pub(crate) state: String,
     reason: Option<String>,
+    #[serde(default)]
+    payment: Value,
     delivery: DeliveryView,
     refusal: Option<Vec<Short>>,
 }
@@ -196,12 +202,16 @@ impl Shopping {
     async fn errand(&self, index: usize) -> Result<Option<Errand<'_>>, LoadError> {
         let mut draw = draw_of(self.seed, index);
         let address = self.city.address(&mut draw)?;
-        let payment_token = self.mix.draw(&mut draw);
+        let usual = self.mix.draw(&mut draw);
         let Some(store) = nearest(&self.world.client, &address).await? else { return Ok(None) };
         let lines = self.city.lines(store, &self.baskets[index], &mut draw);
         let signed_in = index.is_multiple_of(SIGNED_IN_EVERY) && !self.regulars.is_empty();
         let regular = signed_in.then(|| &self.regulars[index / SIGNED_IN_EVERY % self.regulars.len()]);
-        Ok(Some(Errand { store, address, lines, payment_token, name: format!("Shopper {}", index + 1), regular }))
+        // Drawn last, so that a run without troubles makes the same orders.
+        let trouble = Trouble::draw(&mut draw, self.troubles_percent);
+        let payment_token = trouble.map_or(usual, |trouble| trouble.token().unwrap_or("tok_ok"));
+        let name = format!("Shopper {}", index + 1);
+        Ok(Some(Errand { store, address, lines, payment_token, trouble, name, regular }))
     }
 
     async fn attempt(&self, errand: &Errand<'_>, after: Option<SlotKey>) -> Result<Attempt, LoadError> {
@@ -220,7 +230,10 @@ impl Shopping {
         };
         let acknowledged = Acknowledged { order: order.id, cart: quoted.cart, capability: quoted.capability.clone() };
         self.world.figures.acknowledge(acknowledged, self.world.runtime().now().since_ms(sent));
-        let (order, declined) = self.follow(order, &quoted.capability, sent).await?;
+        if let Some(trouble) = errand.trouble {
+            self.world.plans.plan(order.id, trouble);
+        }
+        let (order, declined) = self.follow(order, errand.store, &quoted.capability, sent).await?;
         if order.slot_alone().is_some() {
             return Ok(Attempt::SlotGone { slot, ordered: true });
         }
@@ -228,7 +241,13 @@ impl Shopping {
     }
 
     /// Follows an order to its end, and gives it up when its payment is declined, which is told too.
-    async fn follow(&self, mut order: OrderView, capability: &str, sent: Timestamp) -> Result<(OrderView, bool), LoadError> {
+    async fn follow(
+        &self,
+        mut order: OrderView,
+        store: StoreId,
+        capability: &str,
+        sent: Timestamp,
+    ) -> Result<(OrderView, bool), LoadError> {
         let client = &self.world.client;
         let (mut known, mut confirmed, mut declined) = (None, false, false);
         let mut changed = sent;
@@ -240,10 +259,11 @@ impl Shopping {
             if let Some(pin) = &order.delivery.pin {
                 self.world.pins.tell(order.id, pin);
             }
+            let troubled = self.meet_trouble(&order, store, capability).await?;
             if order.is_final() {
                 return Ok((order, declined));
             }
-            if order.state == "payment_failed" && !declined {
+            if order.state == "payment_failed" && !declined && !troubled {
                 declined = true;
                 cancel(client, order.id, capability, GAVE_UP).await?;
             }
@@ -259,6 +279,67 @@ impl Shopping {
             }
         }
     }
+}
+
+impl Shopping {
+    /// Lets happen what is to go wrong with an order that stands so, where shopper or store do it; says whether anything did.
+    async fn meet_trouble(&self, order: &OrderView, store: StoreId, capability: &str) -> Result<bool, LoadError> {
+        let (client, managers, id) = (&self.world.client, &self.world.managers, order.id);
+        let waits_for_bank = order.payment["state"] == "action-required";
+        let here: &[Trouble] = match order.state.as_str() {
+            "placed" => &[Trouble::CancelledAtOnce],
+            "reserved" if waits_for_bank => &[Trouble::ActionApproved, Trouble::ActionRefused],
+            "payment_failed" => &[Trouble::OtherCard],
+            "confirmed" => &[Trouble::CancelledConfirmed],
+            "ready" | "out_for_delivery" => &[Trouble::Recalled],
+            "delivery_failed" => &[Trouble::TriedAgain, Trouble::Returned],
+            "delivered" => &[Trouble::RefundedInPart, Trouble::RefundedInFull],
+            _ => return Ok(false),
+        };
+        let Some(trouble) = self.world.plans.meets(id, here) else { return Ok(false) };
+        self.world.figures.trouble(trouble.as_str());
+        match trouble {
+            Trouble::CancelledAtOnce | Trouble::CancelledConfirmed => cancel(client, id, capability, "changed-mind").await?,
+            Trouble::OtherCard => pay_again(client, id, capability).await?,
+            Trouble::ActionApproved => act(client, &order.payment, "approve").await?,
+            Trouble::ActionRefused => {
+                self.world.plans.plan(id, Trouble::OtherCard);
+                act(client, &order.payment, "refuse").await?;
+            }
+            Trouble::Recalled => drop(managers.cancel(client, store, id).await?),
+            Trouble::TriedAgain => self.decide(store, id, "again").await?,
+            Trouble::Returned => self.decide(store, id, "return").await?,
+            Trouble::RefundedInPart => self.refund(store, id, json!({ "amount": 1 })).await?,
+            Trouble::RefundedInFull => self.refund(store, id, json!({ "all": true })).await?,
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    async fn decide(&self, store: StoreId, order: OrderId, choice: &str) -> Result<(), LoadError> {
+        let body = json!({ "choice": choice, "reason": "nobody opened" });
+        self.world.managers.post(&self.world.client, store, format!("/v1/orders/{order}/delivery"), body).await.map(drop)
+    }
+
+    async fn refund(&self, store: StoreId, order: OrderId, mut what: Value) -> Result<(), LoadError> {
+        what["reason"] = "sour milk".into();
+        let done = self.world.managers.post(&self.world.client, store, format!("/v1/orders/{order}/refunds"), what).await?;
+        if done { Ok(()) } else { Err(LoadError::Options(format!("order {order} was delivered and cannot be refunded"))) }
+    }
+}
+
+/// Offers another card. That the hold is over by now is no error: the order itself will tell.
+async fn pay_again(client: &Client, order: OrderId, capability: &str) -> Result<(), LoadError> {
+    let ask = Ask::post(format!("/v1/orders/{order}/payment")).key(client.new_key()).capability(capability);
+    let reply = client.send(&ask.body(json!({ "payment_token": "tok_ok" }))).await?;
+    if reply.is_success() || reply.status == 409 { Ok(()) } else { Err(reply.refused()) }
+}
+
+/// Answers the bank on the page that the shopper was sent to.
+async fn act(client: &Client, payment: &Value, answer: &str) -> Result<(), LoadError> {
+    let url = payment["url"].as_str().unwrap_or_default();
+    let reply = client.send(&Ask::post(url).form(format!("answer={answer}"))).await?;
+    if reply.status < 500 { Ok(()) } else { Err(reply.refused()) }
 }
 
 /// Where chance begins for one basket: the same for the same seed and place, whoever takes it and when.

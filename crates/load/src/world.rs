@@ -1,4 +1,5 @@
-//! What everybody in a run shares: the way to the shop, the figures, the PINs that shoppers say at their doors, the end.
+//! What everybody in a run shares: the way to the shop, the figures, the PINs that shoppers say at their doors, what is to go
+//! wrong, the end.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +12,22 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Client;
 use crate::error::LoadError;
 use crate::figures::Figures;
+use crate::troubles::{Managers, Plans};
 
 /// What everybody shares.
 pub(crate) struct World {
     pub(crate) client: Arc<Client>,
     pub(crate) figures: Figures,
     pub(crate) pins: Pins,
+    pub(crate) plans: Plans,
+    pub(crate) managers: Managers,
     pub(crate) closing: Closing,
 }
 
 impl World {
-    pub(crate) fn new(client: Arc<Client>) -> Self {
-        Self { client, figures: Figures::default(), pins: Pins::default(), closing: Closing::default() }
+    pub(crate) fn new(client: Arc<Client>, managers: Managers) -> Self {
+        let (figures, pins, plans, closing) = (Figures::default(), Pins::default(), Plans::default(), Closing::default());
+        Self { client, figures, pins, plans, managers, closing }
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {

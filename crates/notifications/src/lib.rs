@@ -27,7 +27,7 @@ pub fn service(config: &Config, mailer: Arc<dyn Mailer>) -> engine::Service {
         migrations: store::MIGRATIONS,
         tables: store::TABLES,
         reads: store::READS,
-        subscriptions: events::subscriptions(),
+        subscriptions: events::subscriptions(config),
         timers: Vec::new(),
         jobs: jobs::jobs(config, mailer),
     }

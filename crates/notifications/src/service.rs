@@ -4,7 +4,7 @@
 use contracts::OrderId;
 use contracts::orders::OrderPlaced;
 use engine::{Stop, Work};
-use kernel::Id;
+use kernel::{Id, Money};
 
 use crate::config::Config;
 use crate::domain::contact::{Contact, Reach};
@@ -12,7 +12,7 @@ use crate::domain::letter::News;
 use crate::domain::message::{Message, Outcome, message_id};
 
 /// Keeps how to reach whoever placed the order, and writes what can be written now.
-pub(crate) fn keep_contact(work: &mut Work<'_>, event: &OrderPlaced) -> Result<(), Stop> {
+pub(crate) fn keep_contact(work: &mut Work<'_>, event: &OrderPlaced, config: &Config) -> Result<(), Stop> {
     let reach = Reach {
         customer: event.customer,
         name: event.contact.name.clone(),
@@ -22,15 +22,24 @@ pub(crate) fn keep_contact(work: &mut Work<'_>, event: &OrderPlaced) -> Result<(
     };
     let mut contact = find_contact(work, event.order)?;
     let news = contact.placed(reach);
-    write_messages(work, contact, &news)
+    write_messages(work, contact, &news, config)
 }
 
-/// Writes a message of the news, or keeps them until it is known to whom.
-pub(crate) fn hear(work: &mut Work<'_>, order: OrderId, news: News) -> Result<(), Stop> {
-    work.want::<Message>(&message_id(order, news.template()));
+/// Writes a message of the news, or keeps them until it is known to whom. If the order `costs` something else now, letters say so
+/// from this one on.
+pub(crate) fn hear(work: &mut Work<'_>, order: OrderId, news: News, costs: Option<Money>, config: &Config) -> Result<(), Stop> {
+    work.want::<Message>(&message_id(order, &news));
     let mut contact = find_contact(work, order)?;
+    costs.into_iter().for_each(|total| contact.costs(total));
     let news = contact.heard(news);
-    write_messages(work, contact, &news)
+    write_messages(work, contact, &news, config)
+}
+
+/// The order is about to end, which is news only once it has: but nothing is asked of the shopper any more.
+pub(crate) fn hear_that_it_ends(work: &mut Work<'_>, order: OrderId) -> Result<(), Stop> {
+    let contact = find_contact(work, order)?;
+    work.save(Contact { over: true, ..contact });
+    Ok(())
 }
 
 /// One try to send a message, and what it came to.
@@ -59,13 +68,13 @@ fn find_contact(work: &mut Work<'_>, order: OrderId) -> Result<Contact, Stop> {
 }
 
 /// Saves the contact and a message of each of `news` that has none yet.
-fn write_messages(work: &mut Work<'_>, contact: Contact, news: &[News]) -> Result<(), Stop> {
+fn write_messages(work: &mut Work<'_>, contact: Contact, news: &[News], config: &Config) -> Result<(), Stop> {
     if let Some(reach) = &contact.reach {
-        let ids: Vec<Id> = news.iter().map(|news| message_id(contact.order, news.template())).collect();
-        let now = work.now();
+        let ids: Vec<Id> = news.iter().map(|news| message_id(contact.order, news)).collect();
+        let (page, now) = (config.page_of(contact.order), work.now());
         for (news, written) in news.iter().zip(work.find_all::<Message>(&ids)?) {
             if written.is_none() {
-                work.save(Message::written(contact.order, reach, news, now));
+                work.save(Message::written(contact.order, reach, news, page.as_deref(), now));
             }
         }
     }

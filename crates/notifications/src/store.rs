@@ -13,12 +13,15 @@ use crate::domain::message::{Message, State};
 pub(crate) const SERVICE: &str = "notifications";
 
 /// Its migrations.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "contacts-and-messages",
-    sql: include_str!("../migrations/0001_notifications.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        service: SERVICE,
+        number: 1,
+        name: "contacts-and-messages",
+        sql: include_str!("../migrations/0001_notifications.sql"),
+    },
+    Migration { service: SERVICE, number: 2, name: "what-letters-are-about", sql: include_str!("../migrations/0002_about.sql") },
+];
 
 /// Its tables.
 pub(crate) static TABLES: &[&Table] = &[&CONTACT, &MESSAGE];
@@ -35,6 +38,7 @@ static MESSAGE: Table = Table {
     columns: document_columns![
         Column::id("order_id"),
         Column::text("template"),
+        Column::text("about"),
         Column::id("customer"),
         Column::text("state"),
         Column::int("due_at"),
@@ -82,6 +86,7 @@ impl Document for Message {
         vec![
             self.order.0.into(),
             self.template.as_str().into(),
+            self.about.as_str().into(),
             self.customer.map(|customer| customer.0).into(),
             self.state.as_str().into(),
             due_at.into(),
@@ -94,14 +99,14 @@ impl Document for Message {
 macro_rules! messages {
     ($condition:literal) => {
         concat!(
-            "SELECT id, bucket, order_id, template, customer, state, due_at, made_at, doc_v, doc FROM notifications_message ",
+            "SELECT id, bucket, order_id, template, about, customer, state, due_at, made_at, doc_v, doc FROM notifications_message ",
             $condition
         )
     };
 }
 
 const MESSAGE_ANSWER: &[Kind] =
-    &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Id, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
+    &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Text, Kind::Id, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Text];
 
 /// All messages, newest first: before when, before which, limit.
 pub(crate) static MESSAGES: Read = Read {

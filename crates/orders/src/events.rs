@@ -3,17 +3,22 @@
 
 use contracts::catalog::ListingChanged;
 use contracts::delivery::{
-    DeliveryArrived, DeliveryAssigned, DeliveryCreated, DeliveryDelivered, DeliveryPickedUp, DeliveryWithdrawn, StoreChanged,
+    DeliveryArrived, DeliveryAssigned, DeliveryCreated, DeliveryDelivered, DeliveryFailed, DeliveryPickedUp, DeliveryReturned,
+    DeliveryUnassigned, DeliveryWithdrawn, StoreChanged,
 };
 use contracts::inventory::{
-    HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldRejected, HoldReleased, HoldReserved, SlotOffered,
+    HoldCommitRefused, HoldCommitted, HoldConsumed, HoldExpired, HoldRejected, HoldReleased, HoldReserved, SlotClosed,
+    SlotOffered, SlotWithdrawn,
 };
-use contracts::payments::{PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided};
+use contracts::payments::{
+    PaymentActionRequired, PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentDisputeClosed, PaymentDisputed,
+    PaymentExpired, PaymentRefundFailed, PaymentRefunded, PaymentVoided,
+};
 use contracts::{Event, OrderId};
 use engine::{Copied, Subscription, TokenKeys};
 
 use crate::config::Config;
-use crate::domain::order::{Heard, Hold, Payment};
+use crate::domain::order::{Failure, Heard, Hold, Payment};
 use crate::service::hear;
 use crate::store::{self, ListingCopy, SlotCopy, StoreCopy};
 
@@ -42,6 +47,10 @@ fn inventory(config: &Config) -> Subscription {
         work.save(SlotCopy { store: event.store, starts_at, ends_at, cutoff_at });
         Ok(())
     });
+    let subscription = subscription.copy(|work, event: &SlotClosed| {
+        work.remove::<SlotCopy>(&(event.store, event.slot));
+        Ok(())
+    });
     let subscription =
         heard(subscription, config, |e: &HoldReserved| (e.order, Heard::Hold(Hold::Reserved { expires_at: e.expires_at })));
     let subscription =
@@ -50,18 +59,34 @@ fn inventory(config: &Config) -> Subscription {
     let subscription = heard(subscription, config, |e: &HoldCommitRefused| (e.order, Heard::Hold(Hold::Expired)));
     let subscription = heard(subscription, config, |e: &HoldExpired| (e.order, Heard::Hold(Hold::Expired)));
     let subscription = heard(subscription, config, |e: &HoldReleased| (e.order, Heard::Hold(Hold::Released)));
-    heard(subscription, config, |e: &HoldConsumed| (e.order, Heard::Hold(Hold::Consumed)))
+    let subscription = heard(subscription, config, |e: &HoldConsumed| (e.order, Heard::Hold(Hold::Consumed)));
+    heard(subscription, config, |e: &SlotWithdrawn| (e.order, Heard::SlotWithdrawn { reason: e.reason.clone() }))
 }
 
 fn payments(config: &Config) -> Subscription {
     let subscription = Subscription::to("payments").promised();
-    let subscription = heard(subscription, config, |e: &PaymentAuthorised| (e.order, Heard::Payment(Payment::Authorised)));
+    let subscription = heard(subscription, config, |e: &PaymentActionRequired| {
+        (e.order, Heard::Attempt(e.attempt, Payment::ActionRequired { url: e.url.clone(), until: e.until }))
+    });
+    let subscription =
+        heard(subscription, config, |e: &PaymentAuthorised| (e.order, Heard::Attempt(e.attempt, Payment::Authorised)));
     let subscription = heard(subscription, config, |e: &PaymentDeclined| {
-        (e.order, Heard::Payment(Payment::Declined { reason: e.reason.clone() }))
+        (e.order, Heard::Attempt(e.attempt, Payment::Declined { reason: e.reason.clone() }))
     });
     let subscription =
         heard(subscription, config, |e: &PaymentCaptured| (e.order, Heard::Payment(Payment::Captured { amount: e.amount })));
-    heard(subscription, config, |e: &PaymentVoided| (e.order, Heard::Payment(Payment::Voided)))
+    let subscription = heard(subscription, config, |e: &PaymentVoided| (e.order, Heard::Payment(Payment::Voided)));
+    let subscription = heard(subscription, config, |e: &PaymentExpired| (e.order, Heard::Payment(Payment::Expired)));
+    let subscription = heard(subscription, config, |e: &PaymentRefunded| {
+        (e.order, Heard::Refunded { refund: e.refund, amount: e.amount, refunded: e.refunded })
+    });
+    let subscription = heard(subscription, config, |e: &PaymentRefundFailed| {
+        (e.order, Heard::RefundFailed { refund: e.refund, reason: e.reason.clone() })
+    });
+    let subscription = heard(subscription, config, |e: &PaymentDisputed| {
+        (e.order, Heard::Disputed { amount: e.amount, reason: e.reason.clone() })
+    });
+    heard(subscription, config, |e: &PaymentDisputeClosed| (e.order, Heard::DisputeClosed { won: e.won }))
 }
 
 fn delivery(config: &Config) -> Subscription {
@@ -71,9 +96,15 @@ fn delivery(config: &Config) -> Subscription {
     });
     let subscription = heard(subscription, config, |e: &DeliveryCreated| (e.order, Heard::Pin(e.pin.clone())));
     let subscription = heard(subscription, config, |e: &DeliveryAssigned| (e.order, Heard::Courier(e.courier_name.clone())));
-    let subscription = heard(subscription, config, |e: &DeliveryPickedUp| (e.order, Heard::PickedUp));
-    let subscription = heard(subscription, config, |e: &DeliveryArrived| (e.order, Heard::Arrived));
+    let subscription =
+        heard(subscription, config, |e: &DeliveryUnassigned| (e.order, Heard::Unassigned { reason: e.reason.clone() }));
+    let subscription = heard(subscription, config, |e: &DeliveryPickedUp| (e.order, Heard::PickedUp(e.attempt)));
+    let subscription = heard(subscription, config, |e: &DeliveryArrived| (e.order, Heard::Arrived(e.attempt)));
     let subscription = heard(subscription, config, |e: &DeliveryDelivered| (e.order, Heard::Delivered));
+    let subscription = heard(subscription, config, |e: &DeliveryFailed| {
+        (e.order, Heard::Failed(e.attempt, Failure { reason: e.reason, note: e.note.clone() }))
+    });
+    let subscription = heard(subscription, config, |e: &DeliveryReturned| (e.order, Heard::Returned));
     heard(subscription, config, |e: &DeliveryWithdrawn| (e.order, Heard::Withdrawn))
 }
 

@@ -1,12 +1,13 @@
-//! The routes of orders: what reaches an address, carts, quotes, orders, and what the people of a store do with them.
-//! Parses, asks `service`, presents. Leaves rules to `domain`.
+//! The routes of orders: what reaches an address, carts, quotes and orders; what may be asked of an order stands in `moves`,
+//! what the audit is told in `facts`. Parses, asks `service`, presents. Leaves rules to `domain`.
 
+mod facts;
+mod moves;
 mod strict;
 mod views;
 
 use std::sync::Arc;
 
-use contracts::audit::{Breach, Fact};
 use contracts::orders::Contact;
 use contracts::{Address, CartId, OrderId, PersonId, Point, SlotKey, StoreId};
 use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
@@ -14,16 +15,16 @@ use kernel::{Fault, Id, TraceContext};
 use serde::Deserialize;
 use store::Value;
 use web::{
-    Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, Listing, NoBody, Page, Path, Prefer, Query,
-    Role, Routes, Seal, State, Who, json,
+    Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, Page, Path, Prefer, Query, Role, Routes, Seal,
+    State, Who, json,
 };
 
 use crate::config::{CART_LINES_MAX, Config, TEXT_CHARS_MAX};
 use crate::domain::cart::{Cart, CartLine, reach};
-use crate::domain::order::{Order, State as OrderState};
+use crate::domain::order::{Asker, Order, Part, State as OrderState};
 use crate::domain::pricing::Quote;
 use crate::service::{self, MakeCart, PlaceOrder, view_of_quote};
-use crate::store::{ORDERS_ALL, ORDERS_OF_CUSTOMER, ORDERS_OF_STORE, STORES, StoreCopy};
+use crate::store::{ORDERS_OF_CUSTOMER, ORDERS_OF_STORE, STORES, StoreCopy};
 
 use strict::{StrictAddress, StrictContact};
 use views::{Audience, show_cart, view_of_order, view_of_order_row, view_of_reach};
@@ -46,6 +47,7 @@ struct Orders {
 pub fn routes(handle: Handle, config: &Config, seal: Seal) -> Routes {
     let bearer = || Access::cart_bearer().or(Who::SignedIn);
     let picker = || Access::any_of([Who::Role(Role::Picker), Who::Role(Role::Manager)]);
+    let dispatcher = || Access::any_of([Who::Role(Role::Dispatcher), Who::Role(Role::Manager)]);
     Routes::new(crate::store::SERVICE)
         .get("/v1/reach", Access::anyone(), find_reach)
         .post("/v1/carts", Access::anyone(), make_cart)
@@ -54,13 +56,17 @@ pub fn routes(handle: Handle, config: &Config, seal: Seal) -> Routes {
         .post("/v1/carts/{id}/quotes", bearer(), quote_cart)
         .post("/v1/orders", bearer(), place_order)
         .get("/v1/orders/{id}", bearer(), read_order)
-        .post("/v1/orders/{id}/cancel", bearer(), cancel_order)
+        .post("/v1/orders/{id}/cancel", bearer(), moves::cancel_order)
+        .post("/v1/orders/{id}/payment", bearer(), moves::pay_order_again)
         .get("/v1/me/orders", Access::signed_in(), list_own)
         .get("/v1/stores/{store}/orders", Access::staff(), list_of_store)
-        .post("/v1/orders/{id}/pick", picker(), pick_order)
-        .post("/v1/orders/{id}/ready", picker(), ready_order)
-        .get("/v1/admin/audit/orders/facts", Access::admin(), audit_facts)
-        .get("/v1/admin/audit/orders/breaches", Access::admin(), audit_breaches)
+        .post("/v1/orders/{id}/pick", picker(), moves::pick_order)
+        .post("/v1/orders/{id}/shorts", picker(), moves::short_pick_order)
+        .post("/v1/orders/{id}/ready", picker(), moves::ready_order)
+        .post("/v1/orders/{id}/delivery", dispatcher(), moves::decide_delivery)
+        .post("/v1/orders/{id}/refunds", Access::role(Role::Manager), moves::refund_order)
+        .get("/v1/admin/audit/orders/facts", Access::admin(), facts::audit_facts)
+        .get("/v1/admin/audit/orders/breaches", Access::admin(), facts::audit_breaches)
         .with_state(Orders { handle, config: config.clone(), seal: Arc::new(seal) })
 }
 
@@ -235,7 +241,7 @@ async fn read_order(
     prefer: Prefer,
 ) -> Result<Answer, Fault> {
     let (order, version) = orders.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
-    let audience = orders.audience(&caller, &order)?;
+    let audience = Audience::of(&orders.asker(&caller, &order)?);
     // Only whoever may see the order waits for it: others would learn from the wait that it exists.
     let (order, version) = match prefer.wait_ms.filter(|_| when.fresh(version)) {
         Some(wait_ms) => {
@@ -245,61 +251,6 @@ async fn read_order(
         None => (order, version),
     };
     Ok(when.answer(version, view_of_order(&order, audience)))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CancelFor {
-    reason: String,
-}
-
-async fn cancel_order(
-    State(orders): State<Orders>,
-    caller: Caller,
-    Path(id): Path<OrderId>,
-    key: IdempotencyKey,
-    body: Body<CancelFor>,
-) -> Result<Answer, Fault> {
-    check_text("/reason", &body.value.reason, 1)?;
-    let (order, _) = orders.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
-    let audience = orders.audience(&caller, &order)?;
-    let (config, reason) = (orders.config.clone(), body.value.reason);
-    let by = match audience {
-        Audience::Shopper => "shopper",
-        Audience::Staff => "staff",
-    };
-    let scope = orders.scope(&caller, order.cart, "POST /v1/orders/{id}/cancel", id.0, &key, body.fingerprint);
-    let reply = orders
-        .command(
-            Lane::Money,
-            scope,
-            caller.trace,
-            body.canonical.len(),
-            move |work: &mut Work<'_>| service::cancel_order(work, id, &reason, by, &config),
-            move |work: &mut Work<'_>, id: &str| show_order(work, id, audience),
-        )
-        .await?;
-    Ok(reply.answer(None))
-}
-
-async fn pick_order(
-    State(orders): State<Orders>,
-    caller: Caller,
-    Path(id): Path<OrderId>,
-    key: IdempotencyKey,
-    body: NoBody,
-) -> Result<Answer, Fault> {
-    orders.staff_move(caller, id, "POST /v1/orders/{id}/pick", &key, body, service::pick_order).await
-}
-
-async fn ready_order(
-    State(orders): State<Orders>,
-    caller: Caller,
-    Path(id): Path<OrderId>,
-    key: IdempotencyKey,
-    body: NoBody,
-) -> Result<Answer, Fault> {
-    orders.staff_move(caller, id, "POST /v1/orders/{id}/ready", &key, body, service::ready_order).await
 }
 
 async fn list_own(State(orders): State<Orders>, caller: Caller, page: Page<OrderId>) -> Result<Answer, Fault> {
@@ -328,39 +279,6 @@ async fn list_of_store(
     let arguments = vec![store.0.into(), query.state.as_str().into(), after(&page), page.rows_wanted().into()];
     let found = orders.list(&ORDERS_OF_STORE, arguments).await?;
     Ok(Answer::ok(page.list(found, |order| order.id).map(|order| view_of_order(&order, Audience::Staff))))
-}
-
-async fn audit_facts(State(orders): State<Orders>, page: Page<OrderId>) -> Result<Answer, Fault> {
-    let found = orders.list(&ORDERS_ALL, vec![after(&page), page.rows_wanted().into()]).await?;
-    let listing: Listing<Fact> = page.list(found, |order| order.id).map(|order| Fact {
-        order: order.id,
-        state: order.state.as_str().to_owned(),
-        settled: order.state.is_final() || !(order.state.is_timed() || order.state == OrderState::Cancelling),
-        sums: [("total".to_owned(), order.total.minor)].into(),
-    });
-    Ok(Answer::ok(listing))
-}
-
-/// Instant rules: lines, tax and fee of each order add up to its total; its history ends in its state.
-async fn audit_breaches(State(orders): State<Orders>, page: Page<OrderId>) -> Result<Answer, Fault> {
-    let found = orders.list(&ORDERS_ALL, vec![after(&page), page.rows_wanted().into()]).await?;
-    let listing = page.list(found, |order| order.id);
-    let items: Vec<Breach> = listing.items.iter().flat_map(breaches_of).collect();
-    Ok(Answer::ok(json!({ "items": items, "next": listing.next })))
-}
-
-fn breaches_of(order: &Order) -> Vec<Breach> {
-    let mut breaches = Vec::new();
-    let mut breach =
-        |rule: &str, detail: String| breaches.push(Breach { rule: rule.to_owned(), subject: order.id.to_string(), detail });
-    let sum: i64 = order.lines.iter().map(|line| line.total.minor).sum::<i64>() + order.fee.minor;
-    if sum != order.total.minor {
-        breach("total-equals-lines-and-fee", format!("lines and fee are {sum}, the total is {}", order.total.minor));
-    }
-    if order.history.last().map(|moment| moment.state) != Some(order.state) {
-        breach("history-ends-in-state", format!("the state is {}", order.state.as_str()));
-    }
-    breaches
 }
 
 fn after(page: &Page<OrderId>) -> Value {
@@ -424,14 +342,14 @@ impl Orders {
         if owns || self.bears(caller, id) { Ok((cart, version)) } else { Err(Fault::not_found("cart")) }
     }
 
-    /// As whom the caller may see the order.
-    fn audience(&self, caller: &Caller, order: &Order) -> Result<Audience, Fault> {
-        let person = caller.person.as_ref().map(|person| person.id);
-        if self.bears(caller, order.cart) || (person.is_some() && order.customer.map(|customer| customer.0) == person) {
-            return Ok(Audience::Shopper);
-        }
-        let staff = [Role::Manager, Role::Picker, Role::Dispatcher].iter().any(|role| caller.may(*role, order.store.0));
-        if staff { Ok(Audience::Staff) } else { Err(no_order()) }
+    /// As what the caller may ask something of the order; whoever may nothing learns nothing of it.
+    fn asker(&self, caller: &Caller, order: &Order) -> Result<Asker, Fault> {
+        let person = caller.person.as_ref().map(|person| PersonId(person.id));
+        let owns = self.bears(caller, order.cart) || (person.is_some() && order.customer == person);
+        let roles = [(Part::Picker, Role::Picker), (Part::Dispatcher, Role::Dispatcher), (Part::Manager, Role::Manager)];
+        let staff = roles.into_iter().filter(|(_, role)| caller.may(*role, order.store.0)).map(|(part, _)| part);
+        let parts: Vec<Part> = owns.then_some(Part::Shopper).into_iter().chain(staff).collect();
+        if parts.is_empty() { Err(no_order()) } else { Ok(Asker { parts, person }) }
     }
 
     fn open_quote(&self, text: &str) -> Result<Quote, Fault> {
@@ -442,33 +360,6 @@ impl Orders {
                 "this is no quote of ours; send the text `quote` of an answer to POST /v1/carts/{id}/quotes",
             )
         })
-    }
-
-    async fn staff_move(
-        &self,
-        caller: Caller,
-        id: OrderId,
-        route: &'static str,
-        key: &IdempotencyKey,
-        body: NoBody,
-        step: fn(&mut Work<'_>, OrderId) -> Result<Stored, Stop>,
-    ) -> Result<Answer, Fault> {
-        let (order, _) = self.handle.find::<Order>(&id).await?.ok_or_else(no_order)?;
-        if ![Role::Picker, Role::Manager].iter().any(|role| caller.may(*role, order.store.0)) {
-            return Err(no_order());
-        }
-        let scope = KeyScope::new(&caller, route, id, id.bucket(), key, body.fingerprint);
-        let reply = self
-            .command(
-                Lane::Money,
-                scope,
-                caller.trace,
-                64,
-                move |work: &mut Work<'_>| step(work, id),
-                |work: &mut Work<'_>, id: &str| show_order(work, id, Audience::Staff),
-            )
-            .await?;
-        Ok(reply.answer(None))
     }
 }
 

@@ -1,15 +1,16 @@
-//! What orders does when time has passed: it gives up orders that wait too long. It has no jobs: nothing it does calls the outside.
+//! What orders does when time has passed: it gives up orders that wait too long, brings back what nobody
+//! decides about, and asks again for what is not given back. It has no jobs: nothing it does calls the outside.
 //! Leaves holds' expiry to inventory, whose clock alone decides it.
 
 use engine::{Job, TimerKind};
 
 use crate::config::Config;
-use crate::service::{WAITING, waited_too_long};
+use crate::service::{WAITING, waited};
 
 /// Its timers.
 pub(crate) fn timers(config: &Config) -> Vec<TimerKind> {
     let config = config.clone();
-    vec![TimerKind::new(WAITING, move |work, subject| waited_too_long(work, subject, &config))]
+    vec![TimerKind::new(WAITING, move |work, subject| waited(work, subject, &config))]
 }
 
 /// Its jobs: none.

@@ -1,22 +1,23 @@
 //! What can be done: one short decider per use case. It loads, lets the domain decide, saves and says.
 //! Leaves who may ask for it to `http`, and the rules to `domain`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contracts::inventory::{HoldRequest, Wanted};
 use contracts::orders::{Contact, OrderPlaced};
-use contracts::{Address, CartId, OrderId, PersonId, Slot, SlotKey, StoreId};
+use contracts::{Address, CartId, OrderId, PersonId, RefundId, Slot, SlotKey, StoreId};
 use engine::{Handle, Lane, Stop, Stored, Work};
 use kernel::{Bucket, Fault, TraceContext};
 use web::Seal;
 
 use crate::config::Config;
 use crate::domain::cart::{Cart, CartLine};
-use crate::domain::order::{Delivery, Heard, Hold, Moment, Order, Payment, Said, State};
+use crate::domain::order::{Asker, Delivery, Heard, Hold, Moment, Order, Payment, Said, Share, State, Wish};
 use crate::domain::pricing::{Quote, price_lines, quote};
 use crate::store::{ListingCopy, Secret, SlotCopy, StoreCopy};
 
-/// The timer of an order that waits for other services.
+/// The timer of an order that waits, for whatever it is.
 pub(crate) const WAITING: &str = "order-waiting";
 
 const SEAL: &str = "seal";
@@ -74,7 +75,7 @@ pub(crate) fn make_quote(work: &mut Work<'_>, cart: CartId, starts_at: SlotKey, 
         return Err(no_longer_reached().into());
     }
     let now = work.now();
-    let slot = slot.filter(|slot| slot.cutoff_at > now).ok_or_else(slot_closed)?;
+    let slot = slot.filter(|slot| slot.cutoff_at > now).ok_or_else(|| slot_closed(cart.store))?;
     let slot = Slot { starts_at: slot.starts_at, ends_at: slot.ends_at, cutoff_at: slot.cutoff_at };
     let lines = price_lines(&store.0, &cart.lines, &offers)?;
     let expires_at = now.plus_ms(config.quote_ttl_ms).min(slot.cutoff_at);
@@ -90,13 +91,15 @@ pub(crate) struct PlaceOrder {
     pub(crate) customer: Option<PersonId>,
 }
 
-/// Takes an order. A living quote binds prices and fees; assortment and pause are looked at again.
+/// Takes an order. A living quote binds prices and fees; assortment, slot and pause are looked at again.
 pub(crate) fn place_order(work: &mut Work<'_>, place: &PlaceOrder, config: &Config, seal: &Arc<Seal>) -> Result<Stored, Stop> {
     let quote = &place.quote;
     let listings: Vec<_> = quote.lines.iter().map(|line| (quote.store, line.sku.clone())).collect();
     for listing in &listings {
         work.want::<ListingCopy>(listing);
     }
+    let slot = (quote.store, quote.slot.starts_at);
+    work.want::<SlotCopy>(&slot);
     work.want::<StoreCopy>(&quote.store);
     let cart = work.load::<Cart>(&quote.cart, "cart")?;
     cart.open()?;
@@ -104,8 +107,9 @@ pub(crate) fn place_order(work: &mut Work<'_>, place: &PlaceOrder, config: &Conf
     if quote.expires_at <= now || !quote.matches(&cart.lines) || quote.store != cart.store {
         return Err(quote_dead(work, quote, config, seal)?.into());
     }
-    if quote.slot.cutoff_at <= now {
-        return Err(slot_closed().into());
+    // A slot that the staff took away is there no more, though the quote was for it.
+    if quote.slot.cutoff_at <= now || work.find::<SlotCopy>(&slot)?.is_none() {
+        return Err(slot_closed(quote.store).into());
     }
     if work.load::<StoreCopy>(&quote.store, "store")?.0.paused {
         return Err(paused().into());
@@ -121,7 +125,7 @@ pub(crate) fn place_order(work: &mut Work<'_>, place: &PlaceOrder, config: &Conf
     let id = order.id;
     work.save(Cart { ordered: Some(id), ..(*cart).clone() });
     say_placed(work, &order)?;
-    work.set_timer(WAITING, &id.to_string(), id.bucket(), now.plus_ms(config.decide_within_ms))?;
+    set_timer(work, &order, config)?;
     work.create(order)?;
     Ok(Stored { status: 201, resource: id.to_string() })
 }
@@ -138,17 +142,30 @@ fn new_order(work: &mut Work<'_>, place: &PlaceOrder, cart: &Cart) -> Order {
         contact: place.contact.clone(),
         address: cart.address.clone(),
         slot: quote.slot,
+        slot_withdrawn: false,
         lines: quote.lines.clone(),
+        picked: BTreeMap::new(),
         fee: quote.fee,
         tax: quote.tax,
         total: quote.total,
         payment_token: place.payment_token.clone(),
+        payment_attempt: 1,
         state: State::Placed,
         hold: Hold::Requested,
         payment: Payment::Created,
         delivery: Delivery::default(),
+        refunds: Vec::new(),
+        refunded_minor: 0,
+        dispute: None,
         reason: None,
-        history: vec![Moment { state: State::Placed, at: placed_at, by: by.to_owned() }],
+        history: vec![Moment {
+            state: State::Placed,
+            at: placed_at,
+            by: by.to_owned(),
+            what: None,
+            person: place.customer,
+            reason: None,
+        }],
         placed_at,
     }
 }
@@ -188,70 +205,98 @@ pub(crate) fn view_of_quote(quote: &Quote, seal: &Seal) -> Result<serde_json::Va
     Ok(view)
 }
 
-/// Gives an order up.
-pub(crate) fn cancel_order(work: &mut Work<'_>, order: OrderId, reason: &str, by: &str, config: &Config) -> Result<Stored, Stop> {
-    move_order(work, order, |order, work| order.cancel(reason, by, work.now(), config.pay_margin_ms))
-}
-
-/// Begins to pick an order.
-pub(crate) fn pick_order(work: &mut Work<'_>, order: OrderId) -> Result<Stored, Stop> {
-    move_order(work, order, |order, work| order.pick("picker", work.now()))
-}
-
-/// An order is picked.
-pub(crate) fn ready_order(work: &mut Work<'_>, order: OrderId) -> Result<Stored, Stop> {
-    move_order(work, order, |order, work| order.ready("picker", work.now()))
-}
-
-fn move_order(
-    work: &mut Work<'_>,
-    id: OrderId,
-    step: impl Fn(&mut Order, &Work<'_>) -> Result<Vec<Said>, Fault>,
-) -> Result<Stored, Stop> {
-    let mut order = (*work.load::<Order>(&id, "order")?).clone();
-    let said = step(&mut order, work)?;
-    finish(work, order, said)?;
+/// Somebody asks something of an order: to cancel it, to pick it, to pay by another means; what may be asked stands in
+/// [`Wish`], and who may ask it in the domain.
+pub(crate) fn ask(work: &mut Work<'_>, id: OrderId, wish: &Wish, asker: &Asker, config: &Config) -> Result<Stored, Stop> {
+    let before = work.load::<Order>(&id, "order")?;
+    let mut order = (*before).clone();
+    let said = order.ask(wish, asker, work.now(), config.pay_margin_ms)?;
+    keep(work, &before, order, said, config)?;
     Ok(Stored { status: 200, resource: id.to_string() })
+}
+
+/// A refund as asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct AskRefund {
+    pub(crate) share: Share,
+    pub(crate) reason: String,
+}
+
+/// Somebody asks to give money back. What is made is the refund.
+pub(crate) fn refund(
+    work: &mut Work<'_>,
+    order: OrderId,
+    refund: &AskRefund,
+    asker: &Asker,
+    config: &Config,
+) -> Result<Stored, Stop> {
+    let id = RefundId(work.new_id(order.bucket()));
+    let wish = Wish::Refund { id, share: refund.share.clone(), reason: refund.reason.clone() };
+    ask(work, order, &wish, asker, config)?;
+    Ok(Stored { status: 201, resource: id.to_string() })
 }
 
 /// An order hears something. Of an order that is not here nothing is known, and nothing is done.
 pub(crate) fn hear(work: &mut Work<'_>, id: OrderId, heard: Heard, config: &Config) -> Result<(), Stop> {
-    let Some(order) = work.find::<Order>(&id)? else { return Ok(()) };
-    let mut order = (*order).clone();
+    let Some(before) = work.find::<Order>(&id)? else { return Ok(()) };
+    let mut order = (*before).clone();
     let said = order.hear(heard, work.now(), config.pay_margin_ms);
-    finish(work, order, said)
+    keep(work, &before, order, said, config)
 }
 
-/// An order has waited too long for stock or money.
-pub(crate) fn waited_too_long(work: &mut Work<'_>, subject: &str, config: &Config) -> Result<(), Stop> {
+/// An order has waited as long as it may in its state: it goes on by itself, or asks again.
+pub(crate) fn waited(work: &mut Work<'_>, subject: &str, config: &Config) -> Result<(), Stop> {
     let id: OrderId = subject.parse().map_err(|error| Stop::Broken(format!("{subject}: {error}")))?;
-    let Some(order) = work.find::<Order>(&id)?.filter(|order| order.state.is_timed()) else { return Ok(()) };
-    let mut order = (*order).clone();
-    let said = order.cancel("timed-out", "orders", work.now(), config.pay_margin_ms)?;
-    finish(work, order, said)
+    let Some(before) = work.find::<Order>(&id)? else { return Ok(()) };
+    let mut order = (*before).clone();
+    let said = order.waited(work.now(), config.pay_margin_ms);
+    // The timer that fired is gone, and an order that only asks again needs it as before.
+    set_timer(work, &order, config)?;
+    keep(work, &before, order, said, config)
 }
 
-fn finish(work: &mut Work<'_>, order: Order, said: Vec<Said>) -> Result<(), Stop> {
-    for said in said {
-        match said {
-            Said::Reserved(event) => work.emit(&event),
-            Said::Commit(command) => work.emit(&command),
-            Said::Confirmed(event) => work.emit(&event),
-            Said::Rejected(event) => work.emit(&event),
-            Said::PaymentFailed(event) => work.emit(&event),
-            Said::Cancelling(event) => work.emit(&event),
-            Said::Release(command) => work.emit(&command),
-            Said::Cancelled(event) => work.emit(&event),
-            Said::Ready(event) => work.emit(&event),
-            Said::Delivered(event) => work.emit(&event),
-            Said::Consume(command) => work.emit(&command),
-        }?;
+/// Stores and says what an order has become, and when it will have waited long enough there.
+fn keep(work: &mut Work<'_>, before: &Order, order: Order, said: Vec<Said>, config: &Config) -> Result<(), Stop> {
+    say(work, said)?;
+    let due_at = |order: &Order, work: &Work<'_>| order.due_at(work.now(), config.patience());
+    if order.state != before.state && due_at(&order, work) != due_at(before, work) {
+        set_timer(work, &order, config)?;
     }
-    if !order.state.is_timed() {
-        work.clear_timer(WAITING, &order.id.to_string())?;
+    if order != *before {
+        work.save(order);
     }
-    work.save(order);
     Ok(())
+}
+
+/// Sets the one timer of an order to what its state says; takes it away in its ends.
+fn set_timer(work: &mut Work<'_>, order: &Order, config: &Config) -> Result<(), Stop> {
+    let subject = order.id.to_string();
+    match order.due_at(work.now(), config.patience()) {
+        Some(due_at) => work.set_timer(WAITING, &subject, order.id.bucket(), due_at),
+        None => work.clear_timer(WAITING, &subject),
+    }
+}
+
+fn say(work: &mut Work<'_>, said: Vec<Said>) -> Result<(), Stop> {
+    said.into_iter().try_for_each(|said| match said {
+        Said::Reserved(event) => work.emit(&event),
+        Said::PaymentAgain(event) => work.emit(&event),
+        Said::Commit(command) => work.emit(&command),
+        Said::Confirmed(event) => work.emit(&event),
+        Said::Rejected(event) => work.emit(&event),
+        Said::PaymentFailed(event) => work.emit(&event),
+        Said::ShortPicked(event) => work.emit(&event),
+        Said::Reduce(command) => work.emit(&command),
+        Said::Ready(event) => work.emit(&event),
+        Said::Recalled(event) => work.emit(&event),
+        Said::DeliveryAgain(event) => work.emit(&event),
+        Said::Cancelling(event) => work.emit(&event),
+        Said::Release(command) => work.emit(&command),
+        Said::Cancelled(event) => work.emit(&event),
+        Said::Delivered(event) => work.emit(&event),
+        Said::Consume(command) => work.emit(&command),
+        Said::RefundRequested(event) => work.emit(&event),
+    })
 }
 
 /// The key that seals capabilities and quotes: made once, kept in this service's database.
@@ -290,6 +335,7 @@ fn paused() -> Fault {
     Fault::conflict("store-paused", "the store takes no orders at this moment; please try again later")
 }
 
-fn slot_closed() -> Fault {
-    Fault::conflict("slot-closed", "this slot cannot be ordered any more; choose one that the store offers now")
+fn slot_closed(store: StoreId) -> Fault {
+    let detail = "this slot cannot be ordered any more; choose one that the store offers now";
+    Fault::conflict("slot-closed", detail).with("slots", format!("/v1/stores/{store}/slots"))
 }

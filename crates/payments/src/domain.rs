@@ -1,7 +1,6 @@
-//! What payments decides, as pure functions: the machine of a payment, the provider's words, the sandbox's rules, the audit.
+//! What payments decides, as pure functions: the machine of a payment, the provider's words, the audit.
 //! Leaves rows, clocks and calls to the other files.
 
 pub(crate) mod audit;
 pub(crate) mod outcome;
 pub(crate) mod payment;
-pub(crate) mod sandbox;

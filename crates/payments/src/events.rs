@@ -7,11 +7,11 @@ use crate::service;
 
 /// The subscriptions of payments.
 pub(crate) fn subscriptions() -> Vec<Subscription> {
-    let orders = Subscription::to("orders").work(service::reserve).work(service::deliver).work(service::cancel);
+    let orders = Subscription::to("orders")
+        .work(service::reserve)
+        .work(service::pay_again)
+        .work(service::deliver)
+        .work(service::cancel)
+        .work(service::refund);
     vec![orders, TokenKeys::copied_by(Subscription::to("identity"))]
-}
-
-/// The subscriptions of the sandbox provider, which hears nothing of the shop but the keys of its tokens.
-pub(crate) fn sandbox_subscriptions() -> Vec<Subscription> {
-    vec![TokenKeys::copied_by(Subscription::to("identity"))]
 }

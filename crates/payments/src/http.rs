@@ -1,23 +1,29 @@
-//! The routes of payments: payments for managers and admins, facts and breaches for the audit.
-//! Leaves the provider's own books to its part `sandbox`. Nothing here changes anything.
+//! The routes of payments: payments for managers and admins, facts, breaches and differences for the audit, and the provider's
+//! webhooks. Leaves the comparison with the provider's books to its part `books`. Only a webhook changes anything: it makes
+//! the worker ask for the truth.
 
-pub(crate) mod sandbox;
+mod books;
+
+use std::sync::Arc;
 
 use contracts::audit::Breach;
-use contracts::{OrderId, StoreId};
-use engine::{Entity, Handle};
-use kernel::{Fault, Money, Timestamp};
+use contracts::{OrderId, RefundId, StoreId};
+use engine::{Entity, Handle, Lane, Work};
+use kernel::{Fault, Millis, Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 use store::{Error, Row};
-use web::{Access, Answer, Caller, Page, Path, Query, Role, Routes, State, json};
+use web::{Access, Answer, Caller, Headers, Page, Path, Query, RawBody, Role, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::audit::breaches;
-use crate::domain::outcome::Outcome;
-use crate::domain::payment::{Attempt, Payment, PaymentState};
+use crate::domain::outcome::{Dispute, Outcome};
+use crate::domain::payment::{Asked, Attempt, AttemptState, Payment, PaymentState, Refund, RefundState};
+use crate::jobs::provider::Provider;
+use crate::jobs::sandbox::SIGNATURE_HEADER;
+use crate::service;
 use crate::store::{
-    PAYMENTS_AUDITED, PAYMENTS_IN_STATE, PAYMENTS_LATEST, PAYMENTS_SETTLED, audited, fact, order_first, order_last,
-    settled_payment,
+    DIFFERENCE_COUNTS_FROM, DIFFERENCES, Difference, PAYMENTS_AUDITED, PAYMENTS_IN_STATE, PAYMENTS_LATEST, PAYMENTS_SETTLED,
+    audited, fact, order_first, order_last, settled_payment,
 };
 
 /// How many payments one read of the audit brings.
@@ -25,15 +31,26 @@ const AUDIT_PAGE_ROWS: i64 = 500;
 /// How many breaches are told at most; more would tell nothing more.
 const BREACHES_MAX: usize = 100;
 
-/// The routes, all of which read.
+/// The routes; `provider` is whose webhooks are heard, and whose books are compared with ours.
 #[must_use]
-pub fn routes(handle: Handle, _: &Config) -> Routes {
+pub fn routes(handle: Handle, config: &Config, provider: Arc<dyn Provider>) -> Routes {
     Routes::new("payments")
         .get("/v1/admin/payments", Access::admin(), list_payments)
+        .get("/v1/admin/payments/differences", Access::admin(), list_differences)
         .get("/v1/admin/payments/{order}", Access::role(Role::Manager), show_payment)
         .get("/v1/admin/audit/payments/facts", Access::admin(), list_facts)
         .get("/v1/admin/audit/payments/breaches", Access::admin(), list_breaches)
-        .with_state(handle)
+        .get("/v1/admin/audit/payments/reconcile", Access::admin(), books::reconcile)
+        .post("/v1/webhooks/sandbox", Access::key_holder(SIGNATURE_HEADER), hear)
+        .with_state(Desk { handle, provider, call_timeout_ms: config.call_timeout_ms })
+}
+
+/// Where callers are received.
+#[derive(Clone)]
+struct Desk {
+    handle: Handle,
+    provider: Arc<dyn Provider>,
+    call_timeout_ms: Millis,
 }
 
 /// Filters of the list of payments.
@@ -52,40 +69,89 @@ struct PaymentView<'a> {
     /// `hold`, `capture` or `void`.
     wish: &'static str,
     amount: Option<Money>,
+    /// Of the attempt that counts, as the sums are.
     intent: Option<&'a str>,
     authorised_minor: i64,
     captured_minor: i64,
     voided_minor: i64,
+    refunded_minor: i64,
     reason: Option<&'a str>,
+    dispute: Option<Dispute>,
     attempts: Vec<AttemptView<'a>>,
+    refunds: Vec<RefundView<'a>>,
+    questions: Vec<QuestionView<'a>>,
     created_at: Timestamp,
     changed_at: Timestamp,
 }
 
-/// A question to the provider as it is shown.
+/// A means of payment as it is shown.
 #[derive(Serialize)]
 struct AttemptView<'a> {
+    number: i64,
+    state: AttemptState,
+    amount: Money,
+    pay_by: Timestamp,
+    intent: Option<&'a str>,
+    action_url: Option<&'a str>,
+    authorised_minor: i64,
+    captured_minor: i64,
+    voided_minor: i64,
+    reason: Option<&'a str>,
+}
+
+/// A refund as it is shown.
+#[derive(Serialize)]
+struct RefundView<'a> {
+    refund: RefundId,
+    state: RefundState,
+    amount: Money,
+    reason: &'a str,
+    refused: Option<&'a str>,
+}
+
+/// A question to the provider as it is shown.
+#[derive(Serialize)]
+struct QuestionView<'a> {
     operation: &'static str,
     number: i64,
+    attempt: i64,
     amount: Money,
     asked_at: Option<Timestamp>,
     word: Option<&'a Outcome>,
 }
 
+/// A difference as it is shown.
+#[derive(Serialize)]
+struct DifferenceView {
+    rule: String,
+    intent: String,
+    /// What the intent is for: an order, if it is one of ours.
+    reference: String,
+    detail: String,
+    seen: i64,
+    since: Timestamp,
+    looked_at: Timestamp,
+}
+
 impl<'a> PaymentView<'a> {
     fn of(payment: &'a Payment) -> Self {
+        let counting = payment.counting();
         Self {
             order: payment.order,
-            store: payment.store(),
-            state: payment.state,
+            store: payment.store,
+            state: payment.state(),
             wish: payment.wish.as_str(),
             amount: payment.amount(),
-            intent: payment.intent.as_deref(),
-            authorised_minor: payment.authorised_minor,
-            captured_minor: payment.captured_minor,
-            voided_minor: payment.voided_minor,
-            reason: payment.reason.as_deref(),
+            intent: counting.and_then(|attempt| attempt.intent.as_deref()),
+            authorised_minor: payment.authorised_minor(),
+            captured_minor: payment.captured_minor(),
+            voided_minor: payment.voided_minor(),
+            refunded_minor: payment.refunded_minor(),
+            reason: counting.and_then(|attempt| attempt.reason.as_deref()),
+            dispute: payment.dispute,
             attempts: payment.attempts.iter().map(AttemptView::of).collect(),
+            refunds: payment.refunds.iter().map(RefundView::of).collect(),
+            questions: payment.asked.iter().map(QuestionView::of).collect(),
             created_at: payment.created_at,
             changed_at: payment.changed_at,
         }
@@ -95,20 +161,52 @@ impl<'a> PaymentView<'a> {
 impl<'a> AttemptView<'a> {
     fn of(attempt: &'a Attempt) -> Self {
         Self {
-            operation: attempt.operation.as_str(),
             number: attempt.number,
+            state: attempt.state,
             amount: attempt.amount,
-            asked_at: attempt.asked_at,
-            word: attempt.word.as_ref(),
+            pay_by: attempt.pay_by,
+            intent: attempt.intent.as_deref(),
+            action_url: attempt.url.as_deref(),
+            authorised_minor: attempt.authorised_minor,
+            captured_minor: attempt.captured_minor,
+            voided_minor: attempt.voided_minor,
+            reason: attempt.reason.as_deref(),
         }
     }
 }
 
+impl<'a> RefundView<'a> {
+    fn of(refund: &'a Refund) -> Self {
+        let Refund { id, amount, reason, state, refused, .. } = refund;
+        Self { refund: *id, state: *state, amount: *amount, reason, refused: refused.as_deref() }
+    }
+}
+
+impl<'a> QuestionView<'a> {
+    fn of(asked: &'a Asked) -> Self {
+        Self {
+            operation: asked.operation.as_str(),
+            number: asked.number,
+            attempt: asked.attempt,
+            amount: asked.amount,
+            asked_at: asked.asked_at,
+            word: asked.word.as_ref(),
+        }
+    }
+}
+
+impl From<Difference> for DifferenceView {
+    fn from(difference: Difference) -> Self {
+        let Difference { intent, rule, reference, detail, seen, since, looked_at, .. } = difference;
+        Self { rule, intent, reference, detail, seen, since, looked_at }
+    }
+}
+
 /// The payment of an order; a manager sees those of their stores.
-async fn show_payment(State(handle): State<Handle>, caller: Caller, Path(order): Path<OrderId>) -> Result<Answer, Fault> {
-    let found = handle.find::<Payment>(&order).await?;
+async fn show_payment(State(desk): State<Desk>, caller: Caller, Path(order): Path<OrderId>) -> Result<Answer, Fault> {
+    let found = desk.handle.find::<Payment>(&order).await?;
     let (payment, version) = found.ok_or_else(|| Fault::not_found("payment"))?;
-    let theirs = payment.store().map_or_else(|| caller.has(Role::Admin), |store| caller.may(Role::Manager, store.0));
+    let theirs = payment.store.map_or_else(|| caller.has(Role::Admin), |store| caller.may(Role::Manager, store.0));
     if !theirs {
         return Err(Fault::not_found("payment"));
     }
@@ -116,41 +214,69 @@ async fn show_payment(State(handle): State<Handle>, caller: Caller, Path(order):
 }
 
 /// Payments, those of the latest orders first.
-async fn list_payments(State(handle): State<Handle>, Query(filter): Query<Filter>, page: Page<OrderId>) -> Result<Answer, Fault> {
+async fn list_payments(State(desk): State<Desk>, Query(filter): Query<Filter>, page: Page<OrderId>) -> Result<Answer, Fault> {
     let before = page.after.unwrap_or_else(order_last);
+    let (before, rows_wanted) = (before.0.into(), page.rows_wanted().into());
     let rows = match filter.state {
-        None => handle.read(&PAYMENTS_LATEST, vec![before.0.into(), page.rows_wanted().into()]).await?,
-        Some(state) => {
-            handle.read(&PAYMENTS_IN_STATE, vec![state.as_str().into(), before.0.into(), page.rows_wanted().into()]).await?
-        }
+        None => desk.handle.read(&PAYMENTS_LATEST, vec![before, rows_wanted]).await?,
+        Some(state) => desk.handle.read(&PAYMENTS_IN_STATE, vec![state.as_str().into(), before, rows_wanted]).await?,
     };
     let payments = loaded(&rows, Payment::from_row)?;
     let listing = page.list(payments.iter().collect(), |payment| payment.order);
     Ok(Answer::ok(listing.map(PaymentView::of)))
 }
 
-/// What payments tells the audit of each order: the state, and the sums `authorised`, `captured` and `voided`; settled if
-/// nothing is to be asked of the provider.
-async fn list_facts(State(handle): State<Handle>, page: Page<OrderId>) -> Result<Answer, Fault> {
+/// How the provider's books differ from ours, as the sweep has found at least twice, in order of the intents' names.
+async fn list_differences(State(desk): State<Desk>, page: Page<String>) -> Result<Answer, Fault> {
+    let after = page.after.clone().unwrap_or_default();
+    let rows =
+        desk.handle.read(&DIFFERENCES, vec![DIFFERENCE_COUNTS_FROM.into(), after.into(), page.rows_wanted().into()]).await?;
+    let listing = page.list(loaded(&rows, Difference::from_row)?, |difference| difference.intent.clone());
+    Ok(Answer::ok(listing.map(DifferenceView::from)))
+}
+
+/// What payments tells the audit of each order: the state, and the sums `authorised`, `captured`, `voided` and `refunded`;
+/// settled if nothing is to be asked of the provider, nor waited for from the shopper.
+async fn list_facts(State(desk): State<Desk>, page: Page<OrderId>) -> Result<Answer, Fault> {
     let after = page.after.unwrap_or_else(order_first);
-    let rows = handle.read(&PAYMENTS_SETTLED, vec![after.0.into(), page.rows_wanted().into()]).await?;
+    let rows = desk.handle.read(&PAYMENTS_SETTLED, vec![after.0.into(), page.rows_wanted().into()]).await?;
     let payments = loaded(&rows, settled_payment)?;
     Ok(Answer::ok(page.list(payments.iter().map(fact).collect(), |fact| fact.order)))
 }
 
-/// Which of the rules of `domain::audit` do not hold at this instant: `captured-within-authorised`, `captured-or-voided`,
-/// `refunded-within-captured`, `ledger-equals-documents`, `wanted-is-asked`. Read in short pages.
-async fn list_breaches(State(handle): State<Handle>) -> Result<Answer, Fault> {
-    let (mut after, mut found) = (order_first(), Vec::<Breach>::new());
+/// Which of the rules of `domain::audit` do not hold at this instant, and what the sweep knows to differ from the provider's
+/// books. Read in short pages.
+async fn list_breaches(State(desk): State<Desk>) -> Result<Answer, Fault> {
+    let (mut after, mut found) = (order_first(), desk.differences().await?);
+    let trace = TraceContext::start(&mut desk.handle.runtime().draw());
     while found.len() < BREACHES_MAX {
-        let rows = handle.read(&PAYMENTS_AUDITED, vec![after.0.into(), AUDIT_PAGE_ROWS.into()]).await?;
+        let first: [store::Value; 2] = [after.0.into(), AUDIT_PAGE_ROWS.into()];
+        let rows = desk.handle.read(&PAYMENTS_AUDITED, [first.clone(), first].concat()).await?;
         let page = loaded(&rows, audited)?;
         let Some(last) = page.last() else { break };
-        after = last.order;
-        found.extend(page.iter().flat_map(breaches));
+        after = last.payment.order;
+        found.extend(page.iter().flat_map(|audited| breaches(audited, &trace)));
     }
     found.truncate(BREACHES_MAX);
     Ok(Answer::ok(json!({ "items": found })))
+}
+
+/// The provider says that something has changed. Nothing is believed but that it was the provider who said it.
+async fn hear(State(desk): State<Desk>, Headers(headers): Headers, RawBody(body): RawBody) -> Result<Answer, Fault> {
+    let signature = headers.get(SIGNATURE_HEADER).and_then(|signature| signature.to_str().ok()).unwrap_or_default();
+    let nudge = desk.provider.verify(signature, &body, desk.handle.runtime().now())?;
+    let trace = TraceContext::start(&mut desk.handle.runtime().draw());
+    desk.handle.decide(Lane::Money, &trace, move |work: &mut Work<'_>| service::nudge(work, &nudge)).await?;
+    Ok(Answer::ok(json!({})))
+}
+
+impl Desk {
+    async fn differences(&self) -> Result<Vec<Breach>, Fault> {
+        let most = i64::try_from(BREACHES_MAX).unwrap_or(i64::MAX);
+        let rows = self.handle.read(&DIFFERENCES, vec![DIFFERENCE_COUNTS_FROM.into(), "".into(), most.into()]).await?;
+        let breach = |Difference { rule, reference, detail, .. }| Breach { rule, subject: reference, detail };
+        Ok(loaded(&rows, Difference::from_row)?.into_iter().map(breach).collect())
+    }
 }
 
 /// What the rows hold, or the defect that one holds something else.

@@ -1,44 +1,71 @@
 //! The worker that asks the provider: takes up due tasks, calls with a bound on number and time, brings each answer back
 //! as an input. It may be run twice, on two processes, or die half-way: the provider's key is the task's.
-//! Leaves what an answer means to `service`, and providers to its parts.
+//! Leaves what an answer means to `service`, going through the provider's books to its part `sweep`, and providers to
+//! `provider` and its adapters.
 
 pub(crate) mod provider;
 pub(crate) mod sandbox;
+pub(crate) mod sweep;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::{Handle, Job, JobContext, Lane, Work};
+use contracts::OrderId;
+use engine::{Handle, Job, JobContext, Lane, TimerKind, Work};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use kernel::{Fault, Millis, TraceContext};
+use kernel::{BoxFuture, Fault, Millis, TraceContext, fail_point};
+use store::{Mechanism, Sabotage};
 
 use crate::config::Config;
 use crate::domain::outcome::Outcome;
-use crate::domain::payment::{AskRules, How, Operation, Question};
-use crate::service::{self, Backoff, TaskKey};
+use crate::domain::payment::{AskRules, How, Operation, Probe, Question};
+use crate::service::{self, Backoff, Errand, Learned, TaskKey};
 use crate::store::{TASKS_DUE, task_key};
-use provider::Provider;
+use provider::{Charge, Provider, Silence};
+use sweep::Sweep;
 
 /// What is declined that was never sent in time.
 const TOO_LATE: &str = "too-late";
 
+/// What is declined that the provider never heard of, so long after it was sent that it cannot be on its way any more.
+const NEVER_ARRIVED: &str = "never-arrived";
+
+/// The timers of payments.
+pub(crate) fn timers() -> Vec<TimerKind> {
+    vec![TimerKind::new(service::ACTION_UNTIL, service::time_out)]
+}
+
 /// The jobs of payments.
 pub(crate) fn jobs(config: &Config, provider: Arc<dyn Provider>) -> Vec<Job> {
     let worker = Worker {
-        provider,
+        provider: provider.clone(),
         under_way: UnderWay::default(),
         calls_max: config.calls_max,
         call_timeout_ms: config.call_timeout_ms,
         rules: AskRules { look_after_tries: config.look_after_tries, resend_within_ms: config.resend_within_ms },
         backoff: Backoff { first_ms: config.retry_first_ms, longest_ms: config.retry_longest_ms },
     };
-    let run = move |context: JobContext| -> kernel::BoxFuture<'static, Result<(), Fault>> {
+    let ask = move |context: JobContext| -> BoxFuture<'static, Result<(), Fault>> {
         let worker = worker.clone();
         Box::pin(async move { worker.run(&context).await })
     };
-    vec![Job::new("ask-provider", config.worker_every_ms, run)]
+    let sweep = Sweep::new(config, provider);
+    let go_through = move |context: JobContext| -> BoxFuture<'static, Result<(), Fault>> {
+        let sweep = sweep.clone();
+        Box::pin(async move { sweep.run(&context.handle).await })
+    };
+    let kept_ms = config.webhook_kept_ms;
+    let forget = move |context: JobContext| -> BoxFuture<'static, Result<(), Fault>> {
+        Box::pin(async move { sweep::forget_webhooks(&context.handle, kept_ms).await })
+    };
+    vec![
+        Job::new("ask-provider", config.worker_every_ms, ask),
+        Job::every("reconcile", config.reconcile_every_ms, go_through),
+        Job::every("forget-webhooks", config.webhook_sweep_ms, forget),
+    ]
 }
 
 #[derive(Clone)]
@@ -63,11 +90,13 @@ impl Worker {
         let rules = self.rules;
         let trace = TraceContext::start(&mut handle.runtime().draw());
         let take_up = move |work: &mut Work<'_>| service::take_up(work, &keys, lease_epoch, rules);
-        let questions = handle.decide(Lane::Money, &trace, take_up).await?;
-        for question in questions {
-            let Some(taken) = taken.iter().find(|taken| taken.concerns(&question)).cloned() else { continue };
+        let errands = handle.decide(Lane::Money, &trace, take_up).await?;
+        // It is durable that they may have been sent; none is yet.
+        fail_point("payments.taken-up");
+        for errand in errands {
+            let Some(taken) = taken.iter().find(|taken| taken.concerns(&errand)).cloned() else { continue };
             let (worker, handle) = (self.clone(), handle.clone());
-            let call = async move { worker.call(&handle, question, lease_epoch, &taken).await };
+            let call = async move { worker.call(&handle, errand, lease_epoch, &taken).await };
             context.handle.runtime().spawn("provider-call", Box::pin(call));
         }
         Ok(())
@@ -83,45 +112,108 @@ impl Worker {
         Ok(self.under_way.take(keys, self.calls_max))
     }
 
-    async fn call(&self, handle: &Handle, question: Question, lease_epoch: i64, taken: &Taken) {
-        let outcome = self.ask(handle, &question).await;
+    async fn call(&self, handle: &Handle, errand: Errand, lease_epoch: i64, taken: &Taken) {
+        let kept = match errand {
+            Errand::Ask(question) => self.ask(handle, question, lease_epoch, taken).await,
+            Errand::Look { order, round, probes } => self.look(handle, (order, round), &probes, lease_epoch, taken).await,
+        };
+        match kept {
+            Ok(()) => fail_point("payments.recorded"),
+            Err(fault) => tracing::warn!(%fault, "an answer of the provider was not kept; it will be asked again"),
+        }
+    }
+
+    /// Puts a question and keeps the answer; none in time is not knowing.
+    async fn ask(&self, handle: &Handle, question: Question, lease_epoch: i64, taken: &Taken) -> Result<(), Fault> {
+        let put = within(handle, self.call_timeout_ms, self.put(handle, &question)).await;
+        let outcome = put.unwrap_or_else(|Silence(cause)| Outcome::Unknown { cause });
         taken.answered();
+        // The provider may have done it, and nothing of that is durable here.
+        fail_point("payments.answered");
         report(&question, &outcome);
         let (trace, backoff) = (question.trace.clone(), self.backoff);
         let answer = move |work: &mut Work<'_>| service::answer(work, &question, lease_epoch, &outcome, backoff);
-        if let Err(fault) = handle.decide(Lane::Money, &trace, answer).await {
-            tracing::warn!(%fault, "an answer of the provider was not kept; it will be asked again");
-        }
+        handle.decide(Lane::Money, &trace, answer).await
     }
 
-    /// Puts a question; no answer in time, or a defect of the provider's code, is not knowing.
-    async fn ask(&self, handle: &Handle, question: &Question) -> Outcome {
-        let put = Box::pin(AssertUnwindSafe(self.put(question)).catch_unwind());
-        match select(put, handle.runtime().sleep(self.call_timeout_ms)).await {
-            Either::Left((outcome, _)) => outcome.unwrap_or_else(|_| Outcome::unknown("the provider's code panicked")),
-            Either::Right(_) => Outcome::unknown("no answer within the time"),
-        }
-    }
-
-    async fn put(&self, question: &Question) -> Outcome {
+    async fn put(&self, handle: &Handle, question: &Question) -> Result<Outcome, Silence> {
         match question.how {
-            How::TooLate => Outcome::declined(TOO_LATE),
-            How::Send => self.send(question).await,
-            How::LookOnly => self.provider.find(&question.key).await,
-            How::LookFirst => match self.provider.find(&question.key).await {
-                Outcome::Unknown { .. } => self.send(question).await,
-                known => known,
+            How::TooLate => Ok(Outcome::declined(TOO_LATE)),
+            How::Send => Ok(self.send(handle, question).await),
+            How::LookOnly => Ok(self.provider.find(&question.key).await?.unwrap_or_else(|| Outcome::declined(NEVER_ARRIVED))),
+            How::LookFirst => match self.provider.find(&question.key).await? {
+                Some(outcome) => Ok(outcome),
+                None => Ok(self.send(handle, question).await),
             },
         }
     }
 
-    async fn send(&self, question: &Question) -> Outcome {
-        let Question { order, key, amount, token, intent, .. } = question;
+    async fn send(&self, handle: &Handle, question: &Question) -> Outcome {
+        let Question { order, key, amount, token, pay_by, intent, .. } = question;
+        // For the test of the tests: a key of its own for every try is a demand of its own for every try.
+        let unfenced = || format!("{key}:{}", handle.runtime().draw().next_u64());
+        let key = &if Sabotage::off(Mechanism::Attempt) { unfenced() } else { key.clone() };
         match question.operation {
-            Operation::Authorise => self.provider.authorise(key, *order, *amount, token).await,
+            Operation::Authorise => {
+                let charge = Charge { order: *order, amount: *amount, token: token.clone(), pay_by: *pay_by };
+                self.provider.authorise(key, &charge).await
+            }
             Operation::Capture => self.provider.capture(key, intent, *amount).await,
             Operation::Void => self.provider.void(key, intent).await,
+            Operation::Refund => self.provider.refund(key, intent, *amount).await,
         }
+    }
+
+    /// Asks for the truth of every attempt and keeps what was learned, also if not all of it was.
+    async fn look(
+        &self,
+        handle: &Handle,
+        (order, round): (OrderId, i64),
+        probes: &[Probe],
+        lease_epoch: i64,
+        taken: &Taken,
+    ) -> Result<(), Fault> {
+        let (mut learned, mut silent) = (Vec::new(), false);
+        for probe in probes {
+            match within(handle, self.call_timeout_ms, self.probe(probe)).await {
+                Ok(found) => learned.push(found),
+                Err(Silence(cause)) => {
+                    tracing::warn!(order.id = %order, cause, "the provider does not tell the truth; it will be asked again");
+                    silent = true;
+                }
+            }
+        }
+        taken.answered();
+        fail_point("payments.looked");
+        let (trace, backoff) = (TraceContext::start(&mut handle.runtime().draw()), self.backoff);
+        let keep = move |work: &mut Work<'_>| service::looked(work, (order, round), lease_epoch, &learned, silent, backoff);
+        handle.decide(Lane::Money, &trace, keep).await
+    }
+
+    /// What the provider has of an attempt: by the name of the money, or by what became of our question.
+    async fn probe(&self, probe: &Probe) -> Result<Learned, Silence> {
+        let intent = match &probe.intent {
+            Some(intent) => Some(intent.clone()),
+            None => self.provider.find(&probe.key).await?.and_then(|outcome| outcome.intent().map(str::to_owned)),
+        };
+        let truth = match &intent {
+            Some(intent) => self.provider.truth(intent).await?,
+            None => None,
+        };
+        Ok(Learned { attempt: probe.attempt, truth })
+    }
+}
+
+/// What `asked` comes to; no answer in time, or a defect of the provider's code, is silence.
+pub(crate) async fn within<T>(
+    handle: &Handle,
+    ms: Millis,
+    asked: impl Future<Output = Result<T, Silence>> + Send,
+) -> Result<T, Silence> {
+    let asked = Box::pin(AssertUnwindSafe(asked).catch_unwind());
+    match select(asked, handle.runtime().sleep(ms)).await {
+        Either::Left((answer, _)) => answer.unwrap_or_else(|_| Err(Silence("the provider's code panicked".to_owned()))),
+        Either::Right(_) => Err(Silence("no answer within the time".to_owned())),
     }
 }
 
@@ -130,12 +222,12 @@ fn report(question: &Question, outcome: &Outcome) {
     let (order, operation) = (question.order, question.operation.as_str());
     match outcome {
         Outcome::Declined { reason } if question.operation != Operation::Authorise => {
-            tracing::error!(order.id = %order, operation, reason, "the provider refuses");
+            tracing::warn!(order.id = %order, operation, reason, "the provider refuses");
         }
         Outcome::Unknown { cause } => {
             tracing::warn!(order.id = %order, operation, cause, "the provider's answer is not known; it will be asked again");
         }
-        Outcome::Done { .. } | Outcome::Declined { .. } => {}
+        Outcome::Done { .. } | Outcome::ActionRequired { .. } | Outcome::Declined { .. } => {}
     }
 }
 
@@ -179,8 +271,8 @@ struct Taken {
 }
 
 impl Taken {
-    fn concerns(&self, question: &Question) -> bool {
-        self.key.0 == question.order && self.key.1 == question.operation.as_str()
+    fn concerns(&self, errand: &Errand) -> bool {
+        self.key == errand.task()
     }
 
     fn answered(&self) {

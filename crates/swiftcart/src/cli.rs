@@ -31,7 +31,18 @@ pub(crate) enum Command {
     /// Act as shoppers, pickers and couriers against a living shop.
     #[command(subcommand)]
     Load(Load),
+    /// Serve a payment provider with books of its own, to try a shop on: no real money moves.
+    #[command(after_help = SANDBOX_PROVIDER_EXAMPLE)]
+    SandboxProvider(SandboxProvider),
 }
+
+/// How the provider and a shop are started together.
+const SANDBOX_PROVIDER_EXAMPLE: &str = "\
+Example, in two terminals:
+  swiftcart sandbox-provider --faults-percent 20
+  swiftcart --config sandbox-data/provider.toml
+
+The first one makes the secrets and writes the settings with which a shop pays through it; the second one is that shop.";
 
 /// Where a shop keeps its data and what it is set to.
 #[derive(Args, Clone, Debug)]
@@ -196,6 +207,9 @@ pub(crate) struct Replay {
     /// First make stock of some products and places of some slots scarce, as the admin.
     #[arg(long)]
     pub(crate) scarce: bool,
+    /// Let so many of a hundred orders meet a trouble on purpose: another card, a short pick, goods that come back, a refund.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(crate) troubles: u64,
     /// After how many seconds without any success to give up.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=3600))]
     pub(crate) give_up_after_s: i64,
@@ -214,4 +228,38 @@ pub(crate) struct Rush {
     /// Rush for the places of one slot instead of the units of one SKU.
     #[arg(long)]
     pub(crate) slot: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SandboxProvider {
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4242")]
+    pub(crate) listen: SocketAddr,
+    /// The directory for its books.
+    #[arg(long, value_name = "DIR", default_value = "sandbox-data")]
+    pub(crate) data: PathBuf,
+    /// Where the shop hears of changes.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/v1/webhooks/sandbox")]
+    pub(crate) webhook_url: String,
+    /// What the shop is to show as `Sandbox-Key`, 16 to 256 characters; made and kept if it is not given.
+    #[arg(long, env = "SWIFTCART_SANDBOX_KEY", hide_env_values = true, value_parser = secret)]
+    pub(crate) key: Option<String>,
+    /// What webhooks are signed with, 16 to 256 characters; made and kept if it is not given.
+    #[arg(long, env = "SWIFTCART_SANDBOX_WEBHOOK_SECRET", hide_env_values = true, value_parser = secret)]
+    pub(crate) webhook_secret: Option<String>,
+    /// How many of a hundred requests, and of a hundred webhooks, go wrong; as they last did if it is not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(crate) faults_percent: Option<u64>,
+    /// Where the chance of faults begins.
+    #[arg(long, value_name = "S", requires = "faults_percent", default_value_t = 1)]
+    pub(crate) faults_seed: u64,
+    /// A file of settings, of which [sandbox] and server.log count here.
+    #[arg(long, env = "SWIFTCART_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A secret that may stand in a header and cannot be guessed.
+fn secret(text: &str) -> Result<String, String> {
+    let sound = (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(text.to_owned()) } else { Err("16 to 256 visible ASCII characters are wanted".to_owned()) }
 }

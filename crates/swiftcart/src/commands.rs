@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use engine::TokioRuntime;
 use kernel::Runtime;
-use payments::SandboxProvider;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,10 +16,11 @@ use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
 use crate::settings::Settings;
-use crate::{operate, sample, tables};
+use crate::tables::{self, Parts};
+use crate::{operate, sample, sandbox_provider};
 
 /// How long a connection may take to send the head of its next request.
-const HEAD_MS_MAX: i64 = 30_000;
+pub(crate) const HEAD_MS_MAX: i64 = 30_000;
 
 /// Does what the arguments say.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Some(Command::Resync(resync_with)) => operate::resync(resync_with).await,
             Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
             Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
+            Some(Command::SandboxProvider(provide_with)) => sandbox_provider::serve(provide_with).await,
         }
     })
 }
@@ -96,7 +97,7 @@ async fn first_admin(shop: &Shop) -> anyhow::Result<()> {
 }
 
 /// Ends when the process is told to stop, by a terminal or a supervisor.
-async fn asked_to_stop() {
+pub(crate) async fn asked_to_stop() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => {
@@ -119,7 +120,7 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
         "migrate needs --database URL; the embedded database is brought up to date by `serve`"
     );
     let store = Store::postgres(&settings.server.database, 2).await?;
-    let services = tables::services(&settings, &Arc::new(SandboxProvider::unconnected(&settings.payments)));
+    let services = tables::services(&settings, &Parts::default());
     let applied = store.migrate(&tables::migrations(&services)).await?;
     for migration in &applied {
         println!("applied {} {} of {}", migration.number, migration.name, migration.service);
@@ -142,10 +143,11 @@ async fn audit(arguments: Audit) -> anyhow::Result<ExitCode> {
 }
 
 async fn replay(arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { file, target, shoppers, limit, scarce, give_up_after_s } = arguments;
+    let Replay { file, target, shoppers, limit, scarce, troubles, give_up_after_s } = arguments;
     let mut options = load::Replay::new(file, target.logins, target.urls);
     (options.shoppers, options.limit, options.scarce, options.seed, options.json) =
         (shoppers, limit, scarce, target.seed, target.json);
+    options.troubles_percent = troubles;
     options.give_up_after_ms = give_up_after_s * 1000;
     let summary = load::replay(Arc::new(TokioRuntime::new()), options).await?;
     println!("{summary}");
@@ -166,7 +168,7 @@ fn exit_code(good: bool) -> ExitCode {
 }
 
 /// Tells what happens on the standard error output, as far as `filter` lets it pass.
-fn tell_by(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn tell_by(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

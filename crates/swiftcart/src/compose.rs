@@ -7,14 +7,15 @@ use anyhow::{Context, bail};
 use engine::{Handle, Running, TokenKeys, TokioRuntime};
 use kernel::{BoxFuture, Millis, Runtime};
 use log::Wakes;
-use payments::SandboxProvider;
+use sandbox::Given;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Door, Keyring, Limits, Router, Routes, Seal};
+use web::{Door, Keyring, Limits, Peer, Router, Routes, Seal};
 
+use crate::admin;
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
-use crate::{admin, tables};
+use crate::tables::{self, Parts};
 
 /// How often the keys that verify tokens are looked for again.
 const KEYRING_REFRESH_MS: Millis = 1000;
@@ -29,6 +30,9 @@ pub(crate) struct Shop {
     /// What these routes are, and for whom: for the tests that try all of them.
     #[cfg(test)]
     pub(crate) routes: Vec<web::RouteInfo>,
+    /// The key of the provider that is built in.
+    #[cfg(test)]
+    pub(crate) provider_key: String,
     /// The port to the world.
     pub(crate) runtime: Arc<dyn Runtime>,
     /// The door of identity, to make the first admin.
@@ -59,20 +63,20 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
     Ok((store, None))
 }
 
-/// Starts every service and gathers their routes.
+/// Starts every service and gathers their routes. Without the address of a provider, the one that is built in is one of them.
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
-    let provider = Arc::new(SandboxProvider::unconnected(&settings.payments));
-    let services = tables::services(settings, &provider);
+    let parts = Parts::default();
+    let services = tables::services(settings, &parts);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
+    let built_in = settings.payments.provider.built_in();
     let mut running = Vec::new();
-    for service in services {
+    for service in services.into_iter().filter(|service| built_in || service.name != tables::SANDBOX) {
         running.push(Arc::new(engine::start(service, &shared).await?));
     }
     let handle = |name: &str| running.iter().map(|running| &running.handle).find(|handle| handle.service() == name).cloned();
     let doors = Doors::new(handle).context("a service is missing")?;
-    provider.connect(doors.sandbox.clone());
 
     let keyring = Keyring::new();
     keyring.insert(&identity::ensure_signing_key(&doors.identity).await?);
@@ -80,28 +84,80 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let (alive, ended) = watch::channel(());
     runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
 
-    let identity = doors.identity.clone();
-    let routes = doors.routes(settings, seal.clone()).merge(admin::routes(running.clone()));
     let limits = Limits {
         requests_max: settings.server.requests_max,
         waits_max: settings.server.waits_max,
         deadline_ms: settings.server.deadline_ms,
         retry_after_ms: RETRY_AFTER_MS,
     };
+    let open = |routes: Routes| Door::new(runtime.clone(), keyring.clone(), limits).open(routes);
+    let identity = doors.identity.clone();
+    let provider = match handle(tables::SANDBOX) {
+        Some(sandbox) => Provider::built_in(sandbox, settings, &parts).await?,
+        None => Provider::elsewhere(settings, &parts)?,
+    };
+    // What payments and the provider say to each other has a door of its own: it must not wait behind what others ask for.
+    parts.inside.connect(open(provider.routes(settings).merge(doors.payments_routes(settings, &parts))));
+    let routes =
+        doors.routes(settings, seal.clone(), &parts).merge(provider.routes(settings)).merge(admin::routes(running.clone()));
     #[cfg(test)]
     let list = routes.list();
-    let router = Door::new(runtime.clone(), keyring, limits).open(routes);
     Ok(Shop {
-        router,
+        router: open(routes),
         #[cfg(test)]
         routes: list,
-        runtime,
+        #[cfg(test)]
+        provider_key: provider.key(),
+        runtime: runtime.clone(),
         identity,
         seal,
         running,
         alive,
         _data: data,
     })
+}
+
+/// Who moves the money of a shop.
+enum Provider {
+    /// The one that is built in, with the key that lets payments in.
+    BuiltIn(Handle, String),
+    /// One that has its own process.
+    Elsewhere,
+}
+
+impl Provider {
+    /// Reaches the provider that is built in; its secrets are made once, unless the settings name them.
+    async fn built_in(sandbox: Handle, settings: &Settings, parts: &Parts) -> anyhow::Result<Self> {
+        let named = |secret: &String| Some(secret.clone()).filter(|secret| !secret.is_empty());
+        let ours = &settings.payments.provider;
+        let given = Given { key: named(&ours.key), webhook_secret: named(&ours.webhook_secret) };
+        let secrets = sandbox::ensure_secrets(&sandbox, given).await?;
+        parts.provider.connect(parts.inside.clone(), &secrets.key, &secrets.webhook_secret);
+        Ok(Self::BuiltIn(sandbox, secrets.key))
+    }
+
+    /// Reaches the provider that the settings name.
+    fn elsewhere(settings: &Settings, parts: &Parts) -> anyhow::Result<Self> {
+        let theirs = &settings.payments.provider;
+        let peer = Peer::remote(&theirs.url).context("payments.provider.url")?;
+        parts.provider.connect(peer, &theirs.key, &theirs.webhook_secret);
+        Ok(Self::Elsewhere)
+    }
+
+    fn routes(&self, settings: &Settings) -> Routes {
+        match self {
+            Self::BuiltIn(sandbox, key) => sandbox::routes(sandbox.clone(), &settings.sandbox, key),
+            Self::Elsewhere => Routes::new(tables::SANDBOX),
+        }
+    }
+
+    #[cfg(test)]
+    fn key(&self) -> String {
+        match self {
+            Self::BuiltIn(_, key) => key.clone(),
+            Self::Elsewhere => String::new(),
+        }
+    }
 }
 
 /// The doors of all services.
@@ -113,7 +169,6 @@ struct Doors {
     orders: Handle,
     payments: Handle,
     notifications: Handle,
-    sandbox: Handle,
 }
 
 impl Doors {
@@ -126,19 +181,21 @@ impl Doors {
             orders: handle("orders")?,
             payments: handle("payments")?,
             notifications: handle("notifications")?,
-            sandbox: handle("sandbox")?,
         })
     }
 
-    fn routes(self, settings: &Settings, seal: Seal) -> Routes {
+    fn payments_routes(&self, settings: &Settings, parts: &Parts) -> Routes {
+        payments::routes(self.payments.clone(), &settings.payments, parts.provider.clone())
+    }
+
+    fn routes(self, settings: &Settings, seal: Seal, parts: &Parts) -> Routes {
+        let payments = self.payments_routes(settings, parts);
         identity::routes(self.identity, &settings.identity)
             .merge(delivery::routes(self.delivery, &settings.delivery))
             .merge(catalog::routes(self.catalog, &settings.catalog))
             .merge(inventory::routes(self.inventory, &settings.inventory))
             .merge(orders::routes(self.orders, &settings.orders, seal))
-            .merge(payments::routes(self.payments.clone(), &settings.payments))
-            .merge(payments::reconcile_routes(self.payments, self.sandbox.clone()))
-            .merge(payments::sandbox_routes(self.sandbox))
+            .merge(payments)
             .merge(notifications::routes(self.notifications, &settings.notifications))
     }
 }

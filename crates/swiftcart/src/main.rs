@@ -12,6 +12,7 @@ mod fail_points;
 mod logins;
 mod operate;
 mod sample;
+mod sandbox_provider;
 mod settings;
 mod tables;
 

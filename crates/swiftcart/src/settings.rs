@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) orders: orders::Config,
     pub(crate) inventory: inventory::Config,
     pub(crate) payments: payments::Config,
+    pub(crate) sandbox: sandbox::Config,
     pub(crate) delivery: delivery::Config,
     pub(crate) notifications: notifications::Config,
 }
@@ -87,6 +88,7 @@ impl Settings {
         let orders = section(&all, "orders", orders::Config::validate, &mut wrong);
         let inventory = section(&all, "inventory", inventory::Config::validate, &mut wrong);
         let payments = section(&all, "payments", payments::Config::validate, &mut wrong);
+        let sandbox = section(&all, "sandbox", sandbox::Config::validate, &mut wrong);
         let delivery = section(&all, "delivery", delivery::Config::validate, &mut wrong);
         let notifications = section(&all, "notifications", notifications::Config::validate, &mut wrong);
         told(&wrong)?;
@@ -98,6 +100,7 @@ impl Settings {
             orders: orders.context(missing)?,
             inventory: inventory.context(missing)?,
             payments: payments.context(missing)?,
+            sandbox: sandbox.context(missing)?,
             delivery: delivery.context(missing)?,
             notifications: notifications.context(missing)?,
         };
@@ -184,8 +187,7 @@ fn lay_over(under: &mut Table, over: Table, path: &str, wrong: &mut Vec<String>)
 
 /// Sets what the environment names, read as the type that the default has.
 fn set(all: &mut Table, path: &str, text: &str, wrong: &mut Vec<String>) {
-    let slot = path.split_once('.').and_then(|(section, name)| all.get_mut(section)?.as_table_mut()?.get_mut(name));
-    let Some(slot) = slot else {
+    let Some(slot) = slot(all, path) else {
         wrong.push(format!("{ENVIRONMENT}{} is not a setting", path.to_uppercase().replace('.', "__")));
         return;
     };
@@ -199,6 +201,14 @@ fn set(all: &mut Table, path: &str, text: &str, wrong: &mut Vec<String>) {
     match value {
         Some(value) => *slot = value,
         None => wrong.push(format!("{path} must be of type {}", slot.type_str())),
+    }
+}
+
+/// The setting at `path`, which names its sections and itself.
+fn slot<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
+    match path.split_once('.') {
+        Some((section, rest)) => slot(table.get_mut(section)?.as_table_mut()?, rest),
+        None => table.get_mut(path),
     }
 }
 
@@ -234,6 +244,7 @@ mod tests {
         assert_eq!(settings.orders, orders::Config::default());
         assert_eq!(settings.inventory, inventory::Config::default());
         assert_eq!(settings.payments, payments::Config::default());
+        assert_eq!(settings.sandbox, sandbox::Config::default());
         assert_eq!(settings.delivery, delivery::Config::default());
         assert_eq!(settings.notifications, notifications::Config::default());
     }
@@ -258,7 +269,10 @@ mod tests {
     #[test]
     fn the_environment_lies_over_the_file() {
         let file: Table = "[orders]\nquote_ttl_ms = 2000".parse().unwrap();
-        let settings = Settings::layered(Some(file), vec![("orders.quote_ttl_ms".to_owned(), "3000".to_owned())]).unwrap();
+        let environment = [("orders.quote_ttl_ms", "3000"), ("payments.provider.key", "a-key-of-the-provider")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let settings = Settings::layered(Some(file), environment).unwrap();
         assert_eq!(settings.orders.quote_ttl_ms, 3000);
+        assert_eq!(settings.payments.provider.key, "a-key-of-the-provider");
     }
 }

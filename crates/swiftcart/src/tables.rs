@@ -7,21 +7,39 @@ use std::sync::Arc;
 use engine::{Copied, Republish, Service};
 use notifications::Journal;
 use payments::SandboxProvider;
+use sandbox::Webhooks;
 use store::Migration;
+use web::Peer;
 
 use crate::settings::Settings;
 
-/// All services. `provider` moves the money; the sandbox's books are the last one's.
-pub(crate) fn services(settings: &Settings, provider: &Arc<SandboxProvider>) -> Vec<Service> {
+/// The name of the payment provider that is built in.
+pub(crate) const SANDBOX: &str = "sandbox";
+
+/// Where payments hears the webhooks of the sandbox provider.
+pub(crate) const WEBHOOKS: &str = "/v1/webhooks/sandbox";
+
+/// What services are given besides their settings.
+#[derive(Default)]
+pub(crate) struct Parts {
+    /// Who moves the money; whom that reaches is said once the services have doors.
+    pub(crate) provider: Arc<SandboxProvider>,
+    /// What payments and the built-in provider say to each other within the process.
+    pub(crate) inside: Peer,
+}
+
+/// All services; the last one is the provider that is built in.
+pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
+    let webhooks = Webhooks { peer: parts.inside.clone(), path: WEBHOOKS.to_owned() };
     vec![
         identity::service(&settings.identity),
         delivery::service(&settings.delivery),
         catalog::service(&settings.catalog),
         inventory::service(&settings.inventory),
         orders::service(&settings.orders),
-        payments::service(&settings.payments, provider.clone()),
+        payments::service(&settings.payments, parts.provider.clone()),
         notifications::service(&settings.notifications, Arc::new(Journal)),
-        payments::sandbox(&settings.payments),
+        sandbox::service(&settings.sandbox, webhooks),
     ]
 }
 
@@ -72,7 +90,7 @@ mod tests {
 
     fn all() -> Vec<Service> {
         let settings = Settings::defaults().expect("the defaults are right");
-        services(&settings, &Arc::new(SandboxProvider::unconnected(&settings.payments)))
+        services(&settings, &Parts::default())
     }
 
     async fn migrated(engine: Engine) -> testkit::TestStore {

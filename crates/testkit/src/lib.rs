@@ -10,6 +10,7 @@ mod fixtures;
 mod proxy;
 mod replies;
 mod runtime;
+mod server;
 mod stage;
 mod tiny;
 
@@ -18,6 +19,7 @@ pub use fixtures::{some_id, some_time, store};
 pub use proxy::Proxy;
 pub use replies::{body, brief, is, items, ok, problem};
 pub use runtime::TestRuntime;
+pub use server::PostgresServer;
 pub use stage::Stage;
 pub use tiny::{Asked, HANG_UP, serve};
 #[doc(hidden)]

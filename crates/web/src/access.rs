@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use axum::http::HeaderMap;
 use kernel::Fault;
 
 use crate::caller::{Caller, Role, unauthenticated};
@@ -14,6 +15,8 @@ pub enum Who {
     Anyone,
     /// Whoever shows a capability of a cart; the service checks that it is genuine and of which cart.
     CartBearer,
+    /// Whoever sends a key in the header of this name, in lower case; the service checks that it is the right one.
+    KeyHolder(&'static str),
     /// Any person with a valid token.
     SignedIn,
     /// A person with this role in any store; an admin has every role.
@@ -21,10 +24,11 @@ pub enum Who {
 }
 
 impl Who {
-    fn covers(self, caller: &Caller) -> bool {
+    fn covers(self, caller: &Caller, headers: &HeaderMap) -> bool {
         match self {
             Self::Anyone => true,
             Self::CartBearer => caller.capability.is_some(),
+            Self::KeyHolder(header) => headers.contains_key(header),
             Self::SignedIn => caller.person.is_some(),
             Self::Role(role) => caller.has(role) || caller.has(Role::Admin),
         }
@@ -36,6 +40,7 @@ impl fmt::Display for Who {
         match self {
             Self::Anyone => f.write_str("anyone"),
             Self::CartBearer => f.write_str("cart-bearer"),
+            Self::KeyHolder(_) => f.write_str("key-holder"),
             Self::SignedIn => f.write_str("signed-in"),
             Self::Role(role) => role.fmt(f),
         }
@@ -63,6 +68,12 @@ impl Access {
     #[must_use]
     pub fn cart_bearer() -> Self {
         Self::any_of([Who::CartBearer])
+    }
+
+    /// Whoever sends a key in the header of this name, in lower case.
+    #[must_use]
+    pub fn key_holder(header: &'static str) -> Self {
+        Self::any_of([Who::KeyHolder(header)])
     }
 
     /// Any person with a valid token.
@@ -115,8 +126,8 @@ impl Access {
     }
 
     /// Lets `caller` pass, or says what is wanted: 401 if no person is known, 403 if another is needed.
-    pub fn check(&self, caller: &Caller) -> Result<(), Fault> {
-        if self.0.iter().any(|who| who.covers(caller)) {
+    pub fn check(&self, caller: &Caller, headers: &HeaderMap) -> Result<(), Fault> {
+        if self.0.iter().any(|who| who.covers(caller, headers)) {
             return Ok(());
         }
         let wanted = format!("this is for {}", self.in_words());
@@ -128,6 +139,7 @@ impl Access {
         let words = self.0.iter().map(|who| match who {
             Who::Anyone => "anyone".to_owned(),
             Who::CartBearer => "whoever sends the capability of the cart as `Cart-Capability`".to_owned(),
+            Who::KeyHolder(header) => format!("whoever sends the service's key in the header `{header}`"),
             Who::SignedIn => "whoever is signed in and sends their token as `Authorization: Bearer …`".to_owned(),
             Who::Role(role) => format!("a person with the role {role} who sends their token as `Authorization: Bearer …`"),
         });

@@ -1,9 +1,13 @@
 //! What a handler answers: a status, a body and the headers that belong to it.
 //! Leaves refusals to `problem` and the headers that every answer carries to `door`.
 
+use std::future::ready;
+use std::io;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::stream;
 use kernel::Fault;
 use serde::Serialize;
 
@@ -17,6 +21,8 @@ pub struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether the connection is to end before the body.
+    cut: bool,
     /// Why it cannot be sent after all; found at once, told when it is sent.
     broken: Option<String>,
 }
@@ -77,8 +83,15 @@ impl Answer {
         answer.header(header::CONTENT_TYPE, media_type)
     }
 
+    /// No answer at all: the connection ends before anything of it has arrived, as if the process had died.
+    /// For services that stand in for misbehaving ones.
+    #[must_use]
+    pub fn cut() -> Self {
+        Self { cut: true, ..Self::empty(StatusCode::OK) }
+    }
+
     fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new(), broken: None }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), cut: false, broken: None }
     }
 
     /// The same with another status, as when a stored answer is repeated.
@@ -122,9 +135,15 @@ impl Answer {
         if let Some(cause) = self.broken {
             return Err(Fault::internal(cause));
         }
-        let mut response = Response::new(axum::body::Body::from(self.body));
+        let body = if self.cut { cut_body() } else { axum::body::Body::from(self.body) };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         Ok(response)
     }
+}
+
+/// A body that fails at once, which makes the server hang up.
+fn cut_body() -> axum::body::Body {
+    axum::body::Body::from_stream(stream::once(ready(Err::<Bytes, _>(io::Error::other("the answer is cut off")))))
 }

@@ -1,5 +1,5 @@
 //! One request to a router in this process, and its reply: how edges and tests call a service that lives beside them.
-//! Leaves calls over the network to whoever holds a client.
+//! Leaves calls over the network to `peer`.
 
 use axum::Router;
 use axum::body::Body;
@@ -75,9 +75,15 @@ impl Call {
 
     /// The same with a body of any media type.
     #[must_use]
-    pub fn bytes(mut self, media_type: &str, body: impl Into<Bytes>) -> Self {
+    pub fn bytes(self, media_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body(body).header(header::CONTENT_TYPE, media_type)
+    }
+
+    /// The same with a body whose media type is not said, or is said by a header of its own.
+    #[must_use]
+    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header(header::CONTENT_TYPE, media_type)
+        self
     }
 
     /// Sends it through `router` and reads the whole reply. A fault means that it could not be sent at all.

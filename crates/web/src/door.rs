@@ -224,7 +224,7 @@ async fn answer(place: Arc<Vec<(RouteInfo, BoundEndpoint)>>, request: Request) -
 async fn handle(access: &Access, endpoint: &BoundEndpoint, request: Request) -> Result<Response, Fault> {
     let (mut parts, body) = request.into_parts();
     let caller = parts.extensions.remove::<Caller>().ok_or_else(|| Fault::internal("a route stands outside its door"))?;
-    access.check(&caller)?;
+    access.check(&caller, &parts.headers)?;
     let params = params_of(&mut parts).await?;
     let incoming = Incoming::new(parts, params, body, caller)?;
     endpoint(incoming, ()).await?.into_response()

@@ -16,6 +16,7 @@ mod idempotency;
 mod incoming;
 mod page;
 mod path;
+mod peer;
 mod problem;
 mod query;
 mod routes;
@@ -39,6 +40,7 @@ pub use idempotency::{Fingerprint, IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_CHARS_MAX, I
 pub use incoming::{Extract, Headers, Incoming, State};
 pub use page::{Listing, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
 pub use path::Path;
+pub use peer::{PEER_ANSWER_BYTES_MAX, Peer, PeerAnswer, PeerAsk, PeerFault, PeerUrlError};
 pub use problem::{PROBLEM_TYPE_BASE, Problem};
 pub use query::{AnyQuery, Query};
 pub use routes::{RouteInfo, Routes};

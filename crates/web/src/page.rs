@@ -78,6 +78,11 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
+    /// The page of `items` that ends at `key`, behind which there may be more: for lists that are not read row by row.
+    pub fn up_to(items: Vec<T>, key: &impl Serialize) -> Self {
+        Self { items, next: cursor_of(key) }
+    }
+
     /// The same page with each item shown as `view` says.
     pub fn map<V>(self, view: impl FnMut(T) -> V) -> Listing<V> {
         Listing { items: self.items.into_iter().map(view).collect(), next: self.next }

@@ -58,6 +58,20 @@ pub fn test(args: &[OsString]) -> Result<u8> {
     Ok(code)
 }
 
+/// Runs so many storms of the crash suite, each from a seed of its own, and returns the exit code.
+///
+/// # Errors
+/// When the server or cargo does not start.
+pub fn crash(seeds: u64, first: u64) -> Result<u8> {
+    let postgres = Postgres::start()?;
+    let mut command =
+        with(&["test", "-p", "swiftcart", "--features", "fail-points", "--test", "crash", "storms", "--", "--nocapture"]);
+    command.env("SWIFTCART_CRASH_SEEDS", seeds.to_string()).env("SWIFTCART_CRASH_FIRST", first.to_string());
+    let code = postgres::run_beside(&postgres, &mut command)?;
+    postgres.stop()?;
+    Ok(code)
+}
+
 /// The exit code to pass on for a process that ended; one that a signal ended counts as the shell counts it.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {

@@ -16,6 +16,9 @@ Usage: cargo xtask COMMAND
 Commands:
   test [-- ARGS]         Run the tests of the workspace beside a private PostgreSQL.
                          ARGS go to `cargo test`; with `-p CRATE` only that crate is tested.
+  crash [--seeds N] [--first S]
+                         Kill, freeze and cut off a shop under load, one storm for each of N seeds
+                         (10 unless told) from S (1 unless told) on.
   postgres               Start a private PostgreSQL, print its address, and keep it until Ctrl-C
                          or the end of input.
   postgres -- COMMAND…   Run COMMAND beside a private PostgreSQL and pass its exit code on.
@@ -32,6 +35,7 @@ root rights take no password, apt-get installs them. SWIFTCART_TEST_PG_BIN names
 Examples:
   cargo xtask test
   cargo xtask test -- -p store batch -- --nocapture
+  cargo xtask crash --seeds 50
   cargo xtask postgres -- sh -c 'psql \"$SWIFTCART_DATABASE_URL\"'
 ";
 
@@ -40,6 +44,7 @@ Examples:
 enum Request {
     Help,
     Test(Vec<OsString>),
+    Crash { seeds: u64, first: u64 },
     Postgres(Vec<OsString>),
     Keep(PathBuf),
     Ci,
@@ -68,6 +73,7 @@ fn run(request: Request) -> Result<u8> {
     match request {
         Request::Help => print!("{HELP}"),
         Request::Test(args) => return ci::test(&args),
+        Request::Crash { seeds, first } => return ci::crash(seeds, first),
         Request::Postgres(command) => return postgres::serve(&command),
         Request::Keep(programs) => postgres::keep(&programs)?,
         Request::Ci => return ci::run(),
@@ -87,6 +93,7 @@ fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
     }
     match command.to_str() {
         Some("test") => Ok(Request::Test(trailing("test", args)?)),
+        Some("crash") => storms(&args),
         Some("postgres") => Ok(Request::Postgres(trailing("postgres", args)?)),
         Some("ci") => alone("ci", &args, Request::Ci),
         Some("fail-points") => alone("fail-points", &args, Request::FailPoints),
@@ -100,6 +107,21 @@ fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
 
 fn asks_for_help(arg: &OsString) -> bool {
     arg == "--help" || arg == "-h"
+}
+
+/// How many storms, and from which seed on.
+fn storms(args: &[OsString]) -> Result<Request, String> {
+    let (mut seeds, mut first) = (10, 1);
+    for pair in args.chunks(2) {
+        let number = pair.get(1).and_then(|value| value.to_str()).and_then(|value| value.parse().ok());
+        let place = match pair[0].to_str() {
+            Some("--seeds") => &mut seeds,
+            Some("--first") => &mut first,
+            _ => return Err(format!("`crash` does not know `{}`", pair[0].display())),
+        };
+        *place = number.ok_or_else(|| format!("`{}` needs a number", pair[0].display()))?;
+    }
+    Ok(Request::Crash { seeds, first })
 }
 
 /// What stands after `--`.
@@ -135,6 +157,8 @@ mod tests {
         assert_eq!(read("test"), Ok(Request::Test(vec![])));
         assert_eq!(read("test -- -p store -- --nocapture"), Ok(Request::Test(words("-p store -- --nocapture"))));
         assert_eq!(read("postgres -- psql -h x"), Ok(Request::Postgres(words("psql -h x"))));
+        assert_eq!(read("crash"), Ok(Request::Crash { seeds: 10, first: 1 }));
+        assert_eq!(read("crash --first 7 --seeds 3"), Ok(Request::Crash { seeds: 3, first: 7 }));
         assert_eq!(read("ci"), Ok(Request::Ci));
         assert_eq!(read("fail-points"), Ok(Request::FailPoints));
         assert_eq!(read("loc"), Ok(Request::Loc));
@@ -145,7 +169,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (line, complaint) in [("", "missing"), ("tset", "`tset`"), ("test -p store", "after `--`"), ("loc all", "`all`")] {
+        for (line, complaint) in [
+            ("", "missing"),
+            ("tset", "`tset`"),
+            ("test -p store", "after `--`"),
+            ("loc all", "`all`"),
+            ("crash 5", "`5`"),
+            ("crash --seeds", "a number"),
+        ] {
             assert!(read(line).is_err_and(|told| told.contains(complaint)), "{line}");
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! The server belongs to a *keeper*: this same program, started as a process group of its own, which holds the server until
 //! its standard input closes. The pipe closes however the owner ends (returned, interrupted, killed), so neither a failed
-//! test nor Ctrl-C leaves a server or its directory behind.
+//! test nor Ctrl-C leaves a server or its directory behind. A line `crash` on that input kills the server with -9 and starts
+//! it again; tests that want a server of their own to crash find the keeper's command in [`KEEPER_VARIABLE`].
 
 mod binaries;
 mod server;
@@ -21,6 +22,14 @@ use server::Server;
 /// The hidden subcommand that runs [`keep`].
 pub const KEEPER: &str = "keep-postgres";
 
+/// The environment variable that tells tests how to start a keeper: its program and the directory of the server's programs,
+/// on a line each.
+pub const KEEPER_VARIABLE: &str = "SWIFTCART_TEST_POSTGRES_KEEPER";
+
+/// The word on a keeper's input that kills its server and starts it again, and the keeper's answer.
+const CRASH: &str = "crash";
+const RISEN: &str = "risen";
+
 /// How much of the server's log is shown when something failed.
 const LOG_TAIL_LINES: usize = 40;
 
@@ -28,6 +37,7 @@ const LOG_TAIL_LINES: usize = 40;
 #[derive(Debug)]
 pub struct Postgres {
     keeper: Child,
+    programs: PathBuf,
     url: String,
     log: PathBuf,
 }
@@ -41,7 +51,7 @@ impl Postgres {
         let programs = binaries::find_or_install()?;
         let mut keeper = Command::new(std::env::current_exe().context("this program does not know its own path")?)
             .arg(KEEPER)
-            .arg(programs)
+            .arg(&programs)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
@@ -49,7 +59,7 @@ impl Postgres {
             .context("the keeper of the private PostgreSQL did not start")?;
         let mut lines = BufReader::new(keeper.stdout.take().context("the keeper has no output")?).lines();
         match (lines.next(), lines.next()) {
-            (Some(Ok(url)), Some(Ok(log))) => Ok(Self { keeper, url, log: log.into() }),
+            (Some(Ok(url)), Some(Ok(log))) => Ok(Self { keeper, programs, url, log: log.into() }),
             _ => {
                 let status = keeper.wait().context("the keeper cannot be waited for")?;
                 bail!("the private PostgreSQL did not start ({status}); the reason stands above")
@@ -100,17 +110,27 @@ impl Drop for Postgres {
     }
 }
 
-/// Runs the keeper: starts a server from the programs in a directory, tells address and log, waits for the end of its input.
+/// Runs the keeper: starts a server from the programs in a directory, tells address and log, crashes it as often as it is
+/// told to, and waits for the end of its input.
 ///
 /// # Errors
-/// When the server does not start or does not stop.
+/// When the server does not start, again or at all, or does not stop.
 pub fn keep(programs: &Path) -> Result<()> {
-    let server = Server::start(programs)?;
-    let told = writeln!(io::stdout(), "{}\n{}", server.url(), server.log().display()).and_then(|()| io::stdout().flush());
-    if told.is_ok() {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
+    let mut server = Server::start(programs)?;
+    let mut told = tell(&format!("{}\n{}", server.url(), server.log().display()));
+    let mut lines = io::stdin().lines();
+    while told.is_ok()
+        && let Some(Ok(word)) = lines.next()
+    {
+        anyhow::ensure!(word == CRASH, "the keeper of PostgreSQL does not know the word {word}");
+        server = server.crash()?;
+        told = tell(RISEN);
     }
     server.stop()
+}
+
+fn tell(words: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{words}").and_then(|()| io::stdout().flush())
 }
 
 /// Runs a command with the address of a private server in its environment; without one, waits for the end of our input.
@@ -141,6 +161,8 @@ pub fn serve(command: &[OsString]) -> Result<u8> {
 /// When the command does not start.
 pub fn run_beside(postgres: &Postgres, command: &mut Command) -> Result<u8> {
     command.env("SWIFTCART_DATABASE_URL", postgres.url()).env("SWIFTCART_TEST_DATABASE_URL", postgres.url());
+    let program = std::env::current_exe().context("this program does not know its own path")?;
+    command.env(KEEPER_VARIABLE, format!("{}\n{}", program.display(), postgres.programs.display()));
     let status = command.status().with_context(|| format!("{} did not start", command.get_program().display()))?;
     if !status.success() {
         eprintln!("\nThe last lines of the log of PostgreSQL:\n{}", postgres.log_tail());

@@ -14,7 +14,7 @@ pub(crate) enum Task {
     None,
     /// To answer an offer.
     Offered(OrderId),
-    /// To bring a delivery.
+    /// To bring a delivery, or its goods back.
     Delivering(OrderId),
 }
 
@@ -75,7 +75,7 @@ impl Courier {
         }
     }
 
-    /// The courier as identity says now. Whoever rides no longer goes off shift; a delivery in hand is still brought.
+    /// The courier as identity says now. Whoever rides no longer goes off shift; goods in hand are still theirs to bring back.
     pub(crate) fn changed(&mut self, said: &CourierChanged, now: Timestamp) {
         self.change(now, |courier| {
             courier.name.clone_from(&said.name);
@@ -104,7 +104,7 @@ impl Courier {
         }
     }
 
-    /// Goes on or off shift.
+    /// Goes on or off shift; goods in hand outlive it.
     pub(crate) fn set_shift(&mut self, on: bool, now: Timestamp) -> Result<(), RidesNoLonger> {
         if on && !self.active {
             return Err(RidesNoLonger);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_in_hand_outlives_the_shift() {
+    fn goods_in_hand_outlive_the_shift() {
         let mut courier = Courier::hired(&said(true), at(0));
         courier.set_shift(true, at(1)).unwrap();
         courier.set_task(Task::Delivering(OrderId(id(5))), at(2));

@@ -17,8 +17,8 @@ pub(crate) fn match_offers(
     let mut free = free.to_vec();
     let mut pairs = Vec::new();
     let mut refused = Vec::new();
-    for delivery in waiting {
-        match free.iter().position(|courier| !delivery.refused_by(*courier, now, reoffer_after_ms)) {
+    for delivery in waiting.iter().filter(|delivery| delivery.may_be_offered(now)) {
+        match free.iter().position(|courier| !delivery.offers.refused_by(*courier, now, reoffer_after_ms)) {
             Some(index) => pairs.push((delivery.order, free.remove(index))),
             None => refused.push(delivery.order),
         }
@@ -30,15 +30,16 @@ pub(crate) fn match_offers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::tests::{at, delivery, person};
-    use crate::domain::delivery::{Holder, Outcome};
+    use crate::domain::delivery::tests::{at, delivery, offer_to, person, rider, turn};
+    use crate::domain::offers::Outcome;
+    use crate::domain::turn::By;
 
     fn waiting(seed: u64, refused_by: &[u64]) -> Delivery {
         let mut delivery = delivery(seed);
-        delivery.make_ready(at(0));
+        delivery.make_ready(&turn(By::ORDERS, 0));
         for courier in refused_by {
-            delivery.offer(Holder { person: person(*courier), name: "Rider".into() }, at(0), at(1), 9).unwrap();
-            delivery.give_back(person(*courier), Outcome::Declined, at(1)).unwrap();
+            offer_to(&mut delivery, *courier, 0).unwrap();
+            delivery.give_back(Outcome::Declined, &rider(*courier, 1)).unwrap();
         }
         delivery
     }
@@ -56,6 +57,8 @@ mod tests {
         check(&two, &[5, 6, 7], at(2), &[(0, 5), (1, 6)]);
         check(&two, &[5], at(2), &[(0, 5)]);
         check(&two, &[], at(2), &[]);
+        let too_late = two[0].due_at.unwrap();
+        check(&two, &[5, 6], too_late, &[]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use kernel::Fault;
 use web::{Access, Answer, Page, Routes, State, json};
 
 use super::App;
-use crate::domain::delivery::State as DeliveryState;
 use crate::store;
 use crate::store::SERVICE;
 
@@ -24,19 +23,15 @@ pub(super) fn routes() -> Routes<App> {
     )
 }
 
-/// The state of each delivery; it is settled when delivered or cancelled.
+/// The state of each delivery; it is settled when delivered or cancelled, or returned for good.
 async fn facts(State(app): State<App>, page: Page<OrderId>) -> Result<Answer, Fault> {
-    let settled = [DeliveryState::Delivered, DeliveryState::Cancelled].map(DeliveryState::as_str);
     let listing = store::facts(&app.handle, &page).await?;
-    Ok(Answer::ok(listing.map(|(order, state)| {
-        let settled = settled.contains(&state.as_str());
-        Fact { order, state, settled, sums: BTreeMap::new() }
-    })))
+    Ok(Answer::ok(listing.map(|(order, state, settled)| Fact { order, state, settled, sums: BTreeMap::new() })))
 }
 
-/// Three rules hold at every instant: at most one offer of a delivery is accepted; a courier holds at most one delivery;
-/// the courier that a delivery names and the delivery that a courier names are each other's. Each is one bounded read of
-/// one moment.
+/// The rules that hold at every instant: at most one offer of a delivery is accepted, and somebody brings it then; a courier
+/// holds at most one delivery; the courier that a delivery names and the delivery that a courier names are each other's; goods
+/// are with somebody. Each is one bounded read of one moment.
 async fn breaches(State(app): State<App>) -> Result<Answer, Fault> {
     let found = store::breaches(&app.handle, BREACHES_MAX).await?;
     let breach = |(rule, id, detail): (&str, kernel::Id, &str)| Breach {

@@ -1,42 +1,78 @@
 //! A courier's own work: the shift, what they are offered, what they bring, and the moves they make with it.
 //! Leaves whose delivery it is, and whether a move is legal, to `service`.
 
-use contracts::delivery::Store;
+use contracts::delivery::{FailureReason, Store};
 use contracts::orders::Contact;
 use contracts::{Address, OrderId, PersonId, Point, Slot, StoreId};
-use engine::{Handle, KeyScope, Lane, Stop, Stored, Work};
+use engine::{Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
 use kernel::{Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 use web::{Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, NoBody, Path, Prefer, Routes, State};
 
-use super::{App, Sent, parsed, person_of, sent_for, shown, tagged};
+use super::{App, Failed, Reason, Sent, parsed, person_of, sent_for, shown, tagged};
+use crate::domain::assignment::{Moved, Pair};
 use crate::domain::courier::{Courier, Task};
-use crate::domain::delivery::{self, Delivery, PinRules};
+use crate::domain::delivery::Delivery;
+use crate::domain::state::{self, Move};
 use crate::domain::store::StoreRecord;
+use crate::domain::turn::Turn;
 use crate::service;
 use crate::store::SERVICE;
 
 const SHIFT: &str = "PUT /v1/courier/shift";
-const ACCEPT: &str = "POST /v1/deliveries/{order}/accept";
-const DECLINE: &str = "POST /v1/deliveries/{order}/decline";
-const AT_PICKUP: &str = "POST /v1/deliveries/{order}/at-pickup";
-const PICKED_UP: &str = "POST /v1/deliveries/{order}/picked-up";
-const AT_DROPOFF: &str = "POST /v1/deliveries/{order}/at-dropoff";
 const DELIVER: &str = "POST /v1/deliveries/{order}/deliver";
+const DROP: &str = "POST /v1/courier/deliveries/{order}/drop";
+const FAIL: &str = "POST /v1/courier/deliveries/{order}/fail";
+
+/// What a courier does by saying so and nothing more.
+type PlainMove = fn(&mut Pair, &Turn) -> Moved;
+
+/// Each such move with its route.
+const PLAIN_MOVES: [(&str, PlainMove); 7] = [
+    ("POST /v1/deliveries/{order}/accept", Pair::accept),
+    ("POST /v1/deliveries/{order}/decline", Pair::decline),
+    ("POST /v1/deliveries/{order}/at-pickup", Pair::reach_pickup),
+    ("POST /v1/deliveries/{order}/picked-up", Pair::pick_up),
+    ("POST /v1/deliveries/{order}/at-dropoff", Pair::reach_dropoff),
+    ("POST /v1/courier/deliveries/{order}/return", Pair::turn_back),
+    ("POST /v1/courier/deliveries/{order}/returned", Pair::take_in),
+];
 
 /// How many digits a PIN has.
 const PIN_DIGITS: usize = 4;
 
+/// What a courier may say of a failure; of the others they are not there to speak.
+const FAILURES: [FailureReason; 6] = [
+    FailureReason::NobodyHome,
+    FailureReason::Refused,
+    FailureReason::WrongAddress,
+    FailureReason::NoAccess,
+    FailureReason::Damaged,
+    FailureReason::CourierDroppedOut,
+];
+
 pub(super) fn routes() -> Routes<App> {
-    Routes::new(SERVICE)
-        .put("/v1/courier/shift", Access::courier(), shift)
+    let routes = Routes::new(SERVICE)
+        .put(path_of(SHIFT), Access::courier(), shift)
         .get("/v1/courier/work", Access::courier(), work)
-        .post("/v1/deliveries/{order}/accept", Access::courier(), accept)
-        .post("/v1/deliveries/{order}/decline", Access::courier(), decline)
-        .post("/v1/deliveries/{order}/at-pickup", Access::courier(), at_pickup)
-        .post("/v1/deliveries/{order}/picked-up", Access::courier(), picked_up)
-        .post("/v1/deliveries/{order}/at-dropoff", Access::courier(), at_dropoff)
-        .post("/v1/deliveries/{order}/deliver", Access::courier(), deliver)
+        .post(path_of(DELIVER), Access::courier(), deliver)
+        .post(path_of(DROP), Access::courier(), drop_out)
+        .post(path_of(FAIL), Access::courier(), fail);
+    PLAIN_MOVES.into_iter().fold(routes, |routes, (route, step)| {
+        let make = move |State(app): State<App>,
+                         caller: Caller,
+                         Path(order): Path<OrderId>,
+                         key: IdempotencyKey,
+                         body: NoBody| async move {
+            make_move(&app, (order, route), caller, &key, body.fingerprint, step).await
+        };
+        routes.post(path_of(route), Access::courier(), make)
+    })
+}
+
+/// The path of a route that is named with its method.
+fn path_of(route: &'static str) -> &'static str {
+    route.split_once(' ').map_or(route, |(_, path)| path)
 }
 
 /// What a courier is at.
@@ -58,7 +94,11 @@ struct WorkView {
 #[derive(Serialize)]
 pub(super) struct TaskView {
     order: OrderId,
-    state: delivery::State,
+    state: state::State,
+    /// Why it is in that state, if that does not speak for itself.
+    reason: Option<String>,
+    /// The how-manieth try to deliver this is.
+    attempt: i64,
     /// What the courier may do with it now.
     moves: Vec<&'static str>,
     /// Until when an answer to the offer is awaited.
@@ -67,7 +107,7 @@ pub(super) struct TaskView {
     /// Where the goods are.
     pickup: Option<PickupView>,
     address: Option<Address>,
-    /// Whom to meet; from the moment of accepting until it is over.
+    /// Whom to meet; from the moment of accepting until it is handed over or brought back.
     contact: Option<Contact>,
     /// Until when no PIN is taken.
     pin_locked_until: Option<Timestamp>,
@@ -90,15 +130,22 @@ impl TaskView {
         Self {
             order: delivery.order,
             state: delivery.state,
-            moves: if theirs { delivery.state.moves() } else { Vec::new() },
-            until: delivery.open_offer().filter(|_| theirs).map(|offer| offer.until),
+            reason: delivery.history.last().filter(|_| theirs).and_then(|reached| reached.reason.clone()),
+            attempt: delivery.attempt,
+            moves: if theirs { delivery.legal(Move::COURIERS) } else { Vec::new() },
+            until: delivery.offers.open().filter(|_| theirs).map(|offer| offer.until),
             slot: errand.map(|errand| errand.slot),
             pickup: store.filter(|_| theirs).map(|record| PickupView::of(&record.store)),
             address: errand.map(|errand| errand.address.clone()),
-            contact: errand.filter(|_| delivery.state.active()).map(|errand| errand.contact.clone()),
+            contact: errand.filter(|_| meets(delivery.state)).map(|errand| errand.contact.clone()),
             pin_locked_until: delivery.pin_locked_until.filter(|_| theirs),
         }
     }
+}
+
+/// Whether the courier may have to speak to whoever ordered.
+fn meets(state: state::State) -> bool {
+    state.is_before_pickup() || state.is_on_the_way() || state == state::State::Failed
 }
 
 impl PickupView {
@@ -137,7 +184,8 @@ async fn shift(State(app): State<App>, caller: Caller, key: IdempotencyKey, body
     let (person, on) = (person_of(&caller)?, body.value.on);
     let scope = KeyScope::new(&caller, SHIFT, person, person.bucket(), &key, body.fingerprint);
     let sent = Sent { lane: Lane::Money, caller, key: scope, bytes: body.canonical.len() };
-    let reply = app.command(sent, move |work| service::set_shift(work, person, on), show_work).await?;
+    let deadlines = app.config.deadlines();
+    let reply = app.command(sent, move |work| service::set_shift(work, person, on, deadlines), show_work).await?;
     Ok(tagged(reply, None))
 }
 
@@ -151,73 +199,53 @@ async fn work(State(app): State<App>, caller: Caller, conditions: Conditions, pr
     Ok(conditions.answer(courier.version, view))
 }
 
-async fn accept(
+async fn drop_out(
     State(app): State<App>,
     caller: Caller,
     Path(order): Path<OrderId>,
     key: IdempotencyKey,
-    body: NoBody,
+    body: Body<Reason>,
 ) -> Result<Answer, Fault> {
-    make_move(&app, order, ACCEPT, caller, &key, body.fingerprint, service::accept).await
+    let reason = body.value.checked()?;
+    make_move(&app, (order, DROP), caller, &key, body.fingerprint, move |pair, turn| pair.drop_out(&reason, turn)).await
 }
 
-async fn decline(
+async fn fail(
     State(app): State<App>,
     caller: Caller,
     Path(order): Path<OrderId>,
     key: IdempotencyKey,
-    body: NoBody,
+    body: Body<Failed>,
 ) -> Result<Answer, Fault> {
-    make_move(&app, order, DECLINE, caller, &key, body.fingerprint, service::decline).await
+    let (reason, note) = body.value.checked(&FAILURES)?;
+    make_move(&app, (order, FAIL), caller, &key, body.fingerprint, move |pair, turn| pair.fail(reason, &note, turn)).await
 }
-
-async fn at_pickup(
-    State(app): State<App>,
-    caller: Caller,
-    Path(order): Path<OrderId>,
-    key: IdempotencyKey,
-    body: NoBody,
-) -> Result<Answer, Fault> {
-    make_move(&app, order, AT_PICKUP, caller, &key, body.fingerprint, service::reach_pickup).await
-}
-
-async fn picked_up(
-    State(app): State<App>,
-    caller: Caller,
-    Path(order): Path<OrderId>,
-    key: IdempotencyKey,
-    body: NoBody,
-) -> Result<Answer, Fault> {
-    make_move(&app, order, PICKED_UP, caller, &key, body.fingerprint, service::pick_up).await
-}
-
-async fn at_dropoff(
-    State(app): State<App>,
-    caller: Caller,
-    Path(order): Path<OrderId>,
-    key: IdempotencyKey,
-    body: NoBody,
-) -> Result<Answer, Fault> {
-    make_move(&app, order, AT_DROPOFF, caller, &key, body.fingerprint, service::reach_dropoff).await
-}
-
-/// What a decider of a move is.
-type Decide = fn(&mut Work<'_>, OrderId, PersonId) -> Result<Stored, Stop>;
 
 async fn make_move(
     app: &App,
-    order: OrderId,
-    route: &'static str,
+    (order, route): (OrderId, &'static str),
     caller: Caller,
     key: &IdempotencyKey,
     fingerprint: Fingerprint,
-    decide: Decide,
+    step: impl Fn(&mut Pair, &Turn) -> Moved + Send + Sync + 'static,
 ) -> Result<Answer, Fault> {
+    let (person, deadlines) = (person_of(&caller)?, app.config.deadlines());
+    let decide = move |work: &mut Work<'_>| service::move_as_courier(work, order, person, deadlines, &step);
+    run(app, (order, route), caller, key, fingerprint, decide).await.map(|reply| reply.answer(None))
+}
+
+/// Runs the decider of a courier's move, and shows them the delivery as it is then.
+async fn run(
+    app: &App,
+    (order, route): (OrderId, &'static str),
+    caller: Caller,
+    key: &IdempotencyKey,
+    fingerprint: Fingerprint,
+    decide: impl Fn(&mut Work<'_>) -> Result<Stored, Stop> + Send + Sync + 'static,
+) -> Result<Reply, Fault> {
     let person = person_of(&caller)?;
     let sent = sent_for(order, route, caller, key, fingerprint);
-    let show = move |work: &mut Work<'_>, resource: &str| show_task(work, resource, person);
-    let reply = app.command(sent, move |work| decide(work, order, person), show).await?;
-    Ok(reply.answer(None))
+    app.command(sent, decide, move |work, resource| show_task(work, resource, person)).await
 }
 
 #[derive(Deserialize)]
@@ -237,10 +265,9 @@ async fn deliver(
     if pin.len() != PIN_DIGITS || !pin.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::invalid_field("/pin", format!("expected the {PIN_DIGITS} digits that the shopper was sent")));
     }
-    let rules = PinRules { tries_max: app.config.pin_tries_max, lock_ms: app.config.pin_lock_ms };
-    let sent = sent_for(order, DELIVER, caller, &key, body.fingerprint);
-    let show = move |work: &mut Work<'_>, resource: &str| show_task(work, resource, person);
-    let reply = app.command(sent, move |work| service::deliver(work, order, person, &pin, rules), show).await?;
+    let (rules, deadlines) = (app.config.pin_rules(), app.config.deadlines());
+    let decide = move |work: &mut Work<'_>| service::deliver(work, order, person, (&pin, rules), deadlines);
+    let reply = run(&app, (order, DELIVER), caller, &key, body.fingerprint, decide).await?;
     if reply.status == service::WRONG_PIN_STATUS {
         return Err(Fault::invalid_field(
             "/pin",

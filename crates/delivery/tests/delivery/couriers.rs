@@ -1,5 +1,5 @@
 //! What couriers are offered, take and bring, and how a delivery goes on without them.
-//! Leaves stores and those who look on to `staff`.
+//! Leaves stores and those who look on to `staff`, and what goes wrong after a courier said yes to `ways_out`.
 
 use contracts::OrderId;
 use contracts::StoreId;
@@ -88,7 +88,7 @@ async fn a_declined_delivery_goes_to_another(engine: Engine) {
     assert_eq!(ok(&shop.step(order, "decline", &one).await)["order"], order.to_string());
     shop.until_offered(order, &other).await;
     let problem = refused(&shop.step(order, "accept", &one).await, 409, "offer-over");
-    assert_eq!((&problem["state"], &problem["legal_moves"]), (&json!("offered"), &json!([])));
+    assert_eq!((&problem["state"], &problem["legal"]), (&json!("offered"), &json!([])));
     // Whoever goes off shift declines; then nobody else is free but the first.
     ok(&shop.put_as("/v1/courier/shift", &other, &json!({ "on": false })).await);
     shop.until_offered(order, &one).await;
@@ -126,7 +126,7 @@ async fn a_cancelled_order_frees_its_courier(engine: Engine) {
     shop.say("orders", OrderCancelling { order, reason: "gave-up".to_owned() }).await;
     shop.until_work(&courier, |work| work["delivery"] == Json::Null).await;
     let problem = refused(&shop.step(order, "at-pickup", &courier).await, 409, "illegal-move");
-    assert_eq!((&problem["state"], &problem["legal_moves"]), (&json!("cancelled"), &json!([])));
+    assert_eq!((&problem["state"], &problem["legal"]), (&json!("cancelled"), &json!([])));
     assert_eq!(shop.said_of(order).await.last().unwrap(), "delivery.withdrawn.v1");
     // He is free for the next; and an order that was cancelled before it was confirmed never becomes a delivery.
     let early = OrderId(shop.new_id());

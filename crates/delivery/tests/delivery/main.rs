@@ -6,3 +6,4 @@
 mod couriers;
 mod shop;
 mod staff;
+mod ways_out;

@@ -2,24 +2,29 @@
 //! Leaves the stage to `testkit`.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use contracts::delivery::DeliveryCreated;
 use contracts::identity::CourierChanged;
 use contracts::orders::{Contact, OrderConfirmed, OrderReady};
 use contracts::{Address, Envelope, Event, OrderId, PersonId, Point, Slot, SlotKey, StoreId};
 use delivery::Config;
+use engine::Running;
 use kernel::Timestamp;
-use testkit::{Engine, Stage, TestRuntime, body, migrated, ok, problem};
+use testkit::{Engine, Stage, TestRuntime, TestStore, body, migrated, ok, problem};
 use web::{Call, Json, Method, Reply, Role, header, json};
 
 /// A running delivery.
-pub(crate) struct Shop(Stage);
+pub(crate) struct Shop {
+    stage: Stage,
+    delivery: Arc<Running>,
+}
 
 impl Deref for Shop {
     type Target = Stage;
 
     fn deref(&self) -> &Stage {
-        &self.0
+        &self.stage
     }
 }
 
@@ -35,12 +40,20 @@ impl Shop {
     }
 
     pub(crate) async fn open_with(engine: Engine, config: Config) -> Self {
-        let service = delivery::service(&config);
-        let database = migrated(engine, &[service.migrations]).await;
+        Self::on(migrated(engine, &[delivery::service(&config).migrations]).await, config).await
+    }
+
+    /// Delivery on a database that has its tables.
+    pub(crate) async fn on(database: TestStore, config: Config) -> Self {
         let mut stage = Stage::on(database, TestRuntime::flowing(), &["orders", "identity"]).await;
-        let delivery = stage.play(service).await;
+        let delivery = stage.play(delivery::service(&config)).await;
         stage.open(delivery::routes(delivery.handle.clone(), &config));
-        Self(stage)
+        Self { stage, delivery }
+    }
+
+    /// Waits until everything that was said to delivery is heard.
+    pub(crate) async fn heard(&self) {
+        self.stage.catch_up(&self.delivery).await;
     }
 
     pub(crate) fn someone(&self, role: Role, store: Option<StoreId>) -> Someone {
@@ -96,6 +109,42 @@ impl Shop {
         self.send_as(Call::post(&format!("/v1/deliveries/{order}/{step}")), who).await
     }
 
+    /// Posts `value` to a courier's own way of a delivery.
+    pub(crate) async fn tell(&self, order: OrderId, step: &str, who: &Someone, value: &Json) -> Reply {
+        self.send_as(Call::post(&format!("/v1/courier/deliveries/{order}/{step}")).json(value), who).await
+    }
+
+    /// The same with nothing to add.
+    pub(crate) async fn own_step(&self, order: OrderId, step: &str, who: &Someone) -> Reply {
+        self.send_as(Call::post(&format!("/v1/courier/deliveries/{order}/{step}")), who).await
+    }
+
+    /// Posts `value` as staff.
+    pub(crate) async fn order_to(&self, order: OrderId, step: &str, who: &Someone, value: &Json) -> Reply {
+        self.send_as(Call::post(&format!("/v1/deliveries/{order}/{step}")).json(value), who).await
+    }
+
+    /// A delivery that `courier` has accepted and moved up to `last`, with `courier` the only one who is free.
+    pub(crate) async fn up_to(&self, last: &str, store: StoreId, courier: &Someone) -> OrderId {
+        let order = self.ready(store).await;
+        self.bring(order, "accept", last, courier).await;
+        order
+    }
+
+    /// Moves a delivery from `first` to `last`, both included, as soon as it is offered to `courier`.
+    pub(crate) async fn bring(&self, order: OrderId, first: &str, last: &str, courier: &Someone) {
+        if first == "accept" {
+            self.until_offered(order, courier).await;
+        }
+        let steps = ["accept", "at-pickup", "picked-up", "at-dropoff"];
+        for step in steps.iter().skip_while(|step| **step != first) {
+            ok(&self.step(order, step, courier).await);
+            if *step == last {
+                break;
+            }
+        }
+    }
+
     pub(crate) async fn deliver(&self, order: OrderId, pin: &str, who: &Someone) -> Reply {
         self.send_as(Call::post(&format!("/v1/deliveries/{order}/deliver")).json(&json!({ "pin": pin })), who).await
     }
@@ -143,6 +192,25 @@ impl Shop {
         said.map(|event| event.kind).collect()
     }
 
+    /// The last event of its kind that delivery has said of `order`.
+    pub(crate) async fn last_of<E: Event>(&self, order: OrderId) -> E {
+        let said = self.said().await.into_iter().rev();
+        let last = said.into_iter().find(|event| event.kind == E::KIND && event.subject == order.to_string());
+        serde_json::from_value(last.unwrap_or_else(|| panic!("{} of {order} was never said", E::KIND)).data).unwrap()
+    }
+
+    /// What the audit is told of `order`: its state, and whether it is settled.
+    pub(crate) async fn fact(&self, order: OrderId) -> (String, bool) {
+        let facts = self.list("/v1/admin/audit/delivery/facts", 10, Some(&self.admin())).await;
+        let fact = facts.iter().find(|fact| fact["order"] == order.to_string()).unwrap();
+        (fact["state"].as_str().unwrap().to_owned(), fact["settled"].as_bool().unwrap())
+    }
+
+    /// How many timers delivery has set.
+    pub(crate) async fn timers(&self) -> i64 {
+        self.delivery.pending().await.unwrap().timers.values().sum()
+    }
+
     pub(crate) async fn pin(&self, order: OrderId) -> String {
         self.until_state(order, "unassigned").await;
         self.pin_of(order).await
@@ -157,7 +225,7 @@ impl Shop {
     /// Fails if delivery finds anything wrong with its own tables; then ends everything.
     pub(crate) async fn close(&self) {
         self.assert_sound("delivery").await;
-        self.0.close().await;
+        self.stage.close().await;
     }
 }
 

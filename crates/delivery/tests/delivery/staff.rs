@@ -3,20 +3,21 @@
 
 use contracts::delivery::StoreChanged;
 use contracts::orders::OrderReady;
-use contracts::{Event, OrderId, Point, StoreId};
+use contracts::{Event, OrderId, PersonId, Point, StoreId};
 use delivery::Config;
 use kernel::Id;
-use store::Value;
-use testkit::{Engine, ok};
+use store::{Batch, Column, Rows, Table, Value, Write};
+use testkit::{Engine, migrated, ok, some_id, some_time};
 use web::{Call, Json, Method, Role, header, json};
 
-use crate::shop::{Shop, plan, refused};
+use crate::shop::{Shop, Someone, confirmed, plan, refused};
 
 testkit::on_both! {
     stores_are_opened_described_and_paused
     staff_see_the_deliveries_of_their_store
     what_is_wrong_is_refused_with_its_reason
     tables_and_reads_fit_the_database
+    deliveries_of_before_all_ways_out_go_on
 }
 
 async fn stores_are_opened_described_and_paused(engine: Engine) {
@@ -99,6 +100,8 @@ async fn what_is_wrong_is_refused_with_its_reason(engine: Engine) {
     };
     let post = |path: &str| Call::post(path);
     let step = |step: &str| format!("/v1/deliveries/{order}/{step}");
+    let own = |step: &str| format!("/v1/courier/deliveries/{order}/{step}");
+    let long = "x".repeat(201);
     let cases = [
         (with("zone", json!([[0, 0], [4, 4], [4, 0], [0, 4], [0, 0]])), &admin, 422, "invalid-field", "/zone"),
         (with("time_zone", json!("Mars/Olympus")), &admin, 422, "invalid-field", "/time_zone"),
@@ -113,6 +116,20 @@ async fn what_is_wrong_is_refused_with_its_reason(engine: Engine) {
         (post(&step("accept")), &courier, 404, "not-found", ""),
         (post(&step("accept")).bytes("application/json", "{}"), &courier, 400, "unexpected-body", ""),
         (post(&step("deliver")).json(&json!({ "pin": 1234 })), &courier, 422, "invalid-field", "/pin"),
+        (post(&own("drop")).json(&json!({ "reason": " " })), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("drop")).json(&json!({ "reason": "a\nb" })), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("drop")).json(&json!({})), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("drop")).json(&json!({ "reason": "flat tyre" })), &courier, 404, "not-found", ""),
+        (post(&own("fail")).json(&json!({ "reason": "rain" })), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("fail")).json(&json!({ "reason": "no-courier" })), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("fail")).json(&json!({ "reason": "courier-silent" })), &courier, 422, "invalid-field", "/reason"),
+        (post(&own("fail")).json(&json!({ "reason": "refused", "note": long })), &courier, 422, "invalid-field", "/note"),
+        (post(&own("return")), &admin, 404, "not-found", ""),
+        (post(&own("returned")), &courier, 404, "not-found", ""),
+        (post(&step("withdraw")).json(&json!({ "reason": "x" })), &courier, 403, "forbidden", ""),
+        (post(&step("withdraw")).json(&json!({ "reason": long })), &admin, 422, "invalid-field", "/reason"),
+        (post(&step("fail")).json(&json!({ "reason": "no-courier" })), &admin, 422, "invalid-field", "/reason"),
+        (post(&step("returned")), &admin, 404, "not-found", ""),
         (post("/v1/deliveries/no-id/accept"), &courier, 404, "not-found", ""),
         (Call::get(&format!("/v1/deliveries/{order}")), &admin, 404, "not-found", ""),
         (Call::get(&format!("/v1/stores/{order}")), &admin, 404, "not-found", ""),
@@ -137,5 +154,94 @@ async fn tables_and_reads_fit_the_database(engine: Engine) {
     shop.database.assert_fits(&service).await;
     let rows = shop.database.store.read(service.reads[0], vec![Id::from_bytes([0; 16]).into(), Value::Int(1)]).await;
     assert_eq!(rows, Ok(Vec::new()));
+    shop.close().await;
+}
+
+/// Deliveries as they were kept before they could fail and come back.
+static OLD: Table = Table {
+    name: "delivery_delivery",
+    key: &[Column::id("id")],
+    columns: &[
+        Column::int("bucket"),
+        Column::text("state"),
+        Column::id("store"),
+        Column::id("holder"),
+        Column::int("accepted"),
+        Column::int("created_at"),
+        Column::int("ready_at"),
+        Column::int("doc_v"),
+        Column::text("doc"),
+    ],
+    rows: Rows::Move,
+};
+
+/// One of them, on its way or delivered, and the offer that `courier` accepted.
+fn old(order: OrderId, store: StoreId, courier: PersonId, state: &str) -> Write {
+    let (at, said) = (some_time(), confirmed(order, store));
+    let (contact, address, slot) = (said.contact, said.address, said.slot);
+    let doc = json!({
+        "order": order, "state": state, "created_at": at, "ready_at": at, "wrong_pins": 0, "pin_locked_until": null,
+        "errand": { "store": store, "contact": contact, "address": address, "slot": slot, "pin": "0042" },
+        "courier": { "person": courier, "name": "Rosa" },
+        "offers": [{ "courier": courier, "offered_at": at, "until": at, "outcome": "accepted", "ended_at": at }],
+        "history": [{ "state": "created", "at": at }, { "state": state, "at": at }],
+    });
+    let holder: Value = if state == "delivered" { Value::Null } else { courier.0.into() };
+    let row = vec![
+        order.0.into(),
+        order.bucket().into(),
+        state.into(),
+        store.0.into(),
+        holder,
+        1_i64.into(),
+        at.into(),
+        at.into(),
+        1_i64.into(),
+        doc.to_string().into(),
+    ];
+    Write::Insert { table: &OLD, row }
+}
+
+fn riding(person: PersonId, store: StoreId, order: OrderId) -> Write {
+    let table = delivery::service(&Config::default()).tables.iter().find(|table| table.name == "delivery_courier").unwrap();
+    let doc = json!({
+        "person": person, "version": 7, "name": "Rosa", "store": store, "vehicle": "cargo-bike", "active": true,
+        "on_shift": true, "task": { "delivering": order }, "since": some_time(),
+    });
+    let row = vec![
+        person.0.into(),
+        person.bucket().into(),
+        store.0.into(),
+        "delivering".into(),
+        order.0.into(),
+        some_time().into(),
+        1_i64.into(),
+        doc.to_string().into(),
+    ];
+    Write::Insert { table, row }
+}
+
+async fn deliveries_of_before_all_ways_out_go_on(engine: Engine) {
+    let migrations = delivery::service(&Config::default()).migrations;
+    let database = migrated(engine, &[&migrations[..1]]).await;
+    let (store, courier) = (StoreId(some_id(1)), PersonId(some_id(2)));
+    let (under_way, delivered) = (OrderId(some_id(3)), OrderId(some_id(4)));
+    let writes = vec![
+        old(under_way, store, courier, "to-dropoff"),
+        old(delivered, store, courier, "delivered"),
+        riding(courier, store, under_way),
+    ];
+    let head = database.store.head("delivery", "delivery-test").await.unwrap();
+    database.store.commit(Batch { service: "delivery", epoch: head.epoch, writes, events: Vec::new() }).await.unwrap();
+    database.store.migrate(migrations).await.unwrap();
+
+    let shop = Shop::on(database, Config::default()).await;
+    let seen = ok(&shop.get_as(&format!("/v1/deliveries/{under_way}"), &shop.admin()).await);
+    assert_eq!((&seen["goods"], &seen["attempt"]), (&json!("courier"), &json!(1)));
+    shop.assert_sound("delivery").await;
+    assert_eq!(shop.fact(delivered).await, ("delivered".to_owned(), true));
+    let courier = Someone { id: courier, token: shop.sign(courier.0, &[(Role::Courier, Some(store))]) };
+    ok(&shop.step(under_way, "at-dropoff", &courier).await);
+    assert_eq!(ok(&shop.deliver(under_way, "0042", &courier).await)["state"], "delivered");
     shop.close().await;
 }

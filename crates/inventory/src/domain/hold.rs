@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use contracts::inventory::{Short, Thing, Wanted};
-use contracts::{OrderId, SlotKey, StoreId};
+use contracts::inventory::{Kept, Short, Thing, Wanted};
+use contracts::{OrderId, Sku, SlotKey, StoreId};
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,17 @@ pub(crate) struct Part {
     pub(crate) units: i64,
 }
 
+/// Units of a SKU that a hold lost because they were not picked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Lost {
+    /// Of what.
+    pub(crate) sku: Sku,
+    /// How many.
+    pub(crate) units: i64,
+    /// Whether they are there and can be promised again; else they were not found, and are written off.
+    pub(crate) restock: bool,
+}
+
 /// The hold of an order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Hold {
@@ -132,7 +143,7 @@ pub(crate) struct Hold {
     pub(crate) store: StoreId,
     /// Where it stands.
     pub(crate) state: State,
-    /// What it is for, each thing once; empty for a tombstone.
+    /// What it is for, each thing once and more than none of it; empty for a tombstone.
     pub(crate) parts: Vec<Part>,
     /// What was short, if it was rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -141,12 +152,16 @@ pub(crate) struct Hold {
     pub(crate) expires_at: Option<Timestamp>,
     /// When it came to stand where it stands.
     pub(crate) changed_at: Timestamp,
+    /// Whether its order was told that the store's people took its slot away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) told_withdrawn: bool,
 }
 
 impl Hold {
     /// What the hold of an order is before anything is known of it.
     pub(crate) fn unknown(order: OrderId, store: StoreId, at: Timestamp) -> Self {
-        Self { order, store, state: State::Released, parts: Vec::new(), short: Vec::new(), expires_at: None, changed_at: at }
+        let (parts, short) = (Vec::new(), Vec::new());
+        Self { order, store, state: State::Released, parts, short, expires_at: None, changed_at: at, told_withdrawn: false }
     }
 
     /// A hold of `parts` until `expires_at`.
@@ -162,6 +177,37 @@ impl Hold {
     /// The same hold in another state.
     pub(crate) fn at(&self, next: State, at: Timestamp) -> Self {
         Self { state: next, expires_at: None, changed_at: at, ..self.clone() }
+    }
+
+    /// The same hold with no more than what is `kept` of each SKU that is named there, and what it loses by that. It is told how
+    /// many stay, not how many go: so what comes again, or came late and kept more, takes nothing. A hold that is over loses
+    /// nothing.
+    pub(crate) fn reduced(&self, kept: &[Kept]) -> (Self, Vec<Lost>) {
+        let (mut reduced, mut lost) = (self.clone(), Vec::new());
+        if !self.lives() {
+            return (reduced, lost);
+        }
+        for Kept { sku, units, restock } in kept {
+            let of_sku = |part: &&mut Part| matches!(&part.thing, Thing::Sku(held) if held == sku);
+            let Some(part) = reduced.parts.iter_mut().find(of_sku) else { continue };
+            let stay = part.units.min((*units).max(0));
+            if stay < part.units {
+                lost.push(Lost { sku: sku.clone(), units: part.units - stay, restock: *restock });
+                part.units = stay;
+            }
+        }
+        reduced.parts.retain(|part| part.units > 0);
+        (reduced, lost)
+    }
+
+    /// How many of a thing it is for.
+    pub(crate) fn units_of(&self, thing: &Thing) -> i64 {
+        self.parts.iter().find(|part| part.thing == *thing).map_or(0, |part| part.units)
+    }
+
+    /// Whether something is held by it.
+    pub(crate) fn lives(&self) -> bool {
+        matches!(self.state, State::Reserved | State::Committed)
     }
 
     /// How many units of SKUs are held for its order now, or have left the store for it.
@@ -265,6 +311,36 @@ mod tests {
         assert!(short_of(parts.iter().map(|part| (part, part.units))).is_empty());
     }
 
+    fn kept(sku: &str, units: i64, restock: bool) -> Kept {
+        Kept { sku: sku.parse().unwrap(), units, restock }
+    }
+
+    #[test]
+    fn a_hold_keeps_what_was_picked_and_loses_the_rest_once() {
+        let at = Timestamp::default();
+        let Hold { order, store, .. } = order(1);
+        let hold = Hold::reserved(order, store, parts_of(&[line("MILK", 5), line("EGGS", 2)], slot()), at, at);
+        let lost = |hold: &Hold, lines: &[Kept]| {
+            let (reduced, lost) = hold.reduced(lines);
+            let words = |lost: &Lost| format!("{} {} {}", lost.sku, lost.units, lost.restock);
+            (reduced, lost.iter().map(words).collect::<Vec<_>>().join(", "))
+        };
+        let short = [kept("MILK", 3, true), kept("EGGS", 0, false), kept("GHOST", 1, true)];
+        let (reduced, first) = lost(&hold, &short);
+        assert_eq!(first, "MILK 2 true, EGGS 2 false");
+        assert_eq!((reduced.units(), reduced.parts.len()), (3, 2));
+        assert_eq!(reduced.units_of(&Thing::Slot(slot())), 1);
+        // The same again, an older one that kept more, and one of everything: nothing is left to lose.
+        for lines in [short.as_slice(), &[kept("MILK", 4, true), kept("EGGS", 1, true)], &[kept("MILK", 3, false)], &[]] {
+            assert_eq!(lost(&reduced, lines), (reduced.clone(), String::new()), "{lines:?}");
+        }
+        let (gone, last) = lost(&reduced, &[kept("MILK", 1, true), kept("MILK", -7, false)]);
+        assert_eq!((last.as_str(), gone.units()), ("MILK 2 true, MILK 1 false", 0));
+        for over in [State::Rejected, State::Released, State::Expired, State::Consumed] {
+            assert_eq!(lost(&hold.at(over, at), &short).1, "", "{over:?}");
+        }
+    }
+
     /// One order and one thing, as the service keeps them: for sequences of any length.
     struct Shelf {
         level: Level,
@@ -312,15 +388,25 @@ mod tests {
             Some(step)
         }
 
+        fn reduce(&mut self, units: i64) {
+            let Some(hold) = &self.hold else { return };
+            // Odd numbers are not found, even ones go back to the shelf.
+            let (reduced, lost) = hold.reduced(&[kept("MILK", units, units % 2 == 0)]);
+            for Lost { units, restock, .. } in lost {
+                self.gone += if restock { 0 } else { units };
+                self.level = if restock { self.level.give_back(units) } else { self.level.consume(units) };
+            }
+            self.hold = Some(reduced);
+        }
+
         fn held(&self) -> i64 {
-            let live = |hold: &Hold| matches!(hold.state, State::Reserved | State::Committed);
-            self.hold.as_ref().filter(|hold| live(hold)).map_or(0, Hold::units)
+            self.hold.as_ref().filter(|hold| hold.lives()).map_or(0, Hold::units)
         }
     }
 
     proptest! {
         #[test]
-        fn no_sequence_breaks_supply_and_a_repeat_moves_nothing(stock in 0i64..9, units in 1i64..9, asks in prop::collection::vec(0u8..5, 0..20)) {
+        fn no_sequence_breaks_supply_and_a_repeat_moves_nothing(stock in 0i64..9, units in 1i64..9, asks in prop::collection::vec(0u8..14, 0..20)) {
             let mut shelf = Shelf { level: Level { available: stock, held: 0 }, hold: None, gone: 0 };
             for number in asks {
                 let asked = [Ask::Commit, Ask::Release, Ask::Consume, Ask::Expire].get(usize::from(number)).copied();
@@ -328,7 +414,8 @@ mod tests {
                 for _ in 0..2 {
                     match asked {
                         Some(ask) => drop(shelf.ask(ask, 1)),
-                        None => shelf.request(units, 1),
+                        None if number == 4 => shelf.request(units, 1),
+                        None => shelf.reduce(i64::from(number) - 5),
                     }
                     again.push((shelf.level, shelf.gone, shelf.hold.clone().map(|hold| hold.state)));
                 }

@@ -30,6 +30,8 @@ pub(crate) struct Made {
     pub(crate) by_hand: bool,
     /// How many are held or were used.
     pub(crate) taken: i64,
+    /// Whether somebody of the store took it away.
+    pub(crate) withdrawn: bool,
 }
 
 /// What is to be done with one slot.
@@ -64,10 +66,11 @@ pub(crate) fn plan(
 }
 
 /// What is to be done with a slot that is made. One that the settings no longer want is dropped, or, if somebody counts on
-/// it, offered to nobody else; the word of the store's people goes before the template's.
+/// it, offered to nobody else; the word of the store's people goes before the template's. One that they took away stays where
+/// it is, so that its time is not offered again by making slots.
 fn fate_of(made: &Made, wanted: &[Slot], store: &StoreCopy, now: Timestamp) -> Option<Change> {
-    let Made { slot, places, by_hand, taken } = *made;
-    if slot.cutoff_at <= now {
+    let Made { slot, places, by_hand, taken, withdrawn } = *made;
+    if slot.cutoff_at <= now || withdrawn {
         return None;
     }
     let (slot, places) = match wanted.iter().find(|wanted| wanted.starts_at == slot.starts_at && wanted.ends_at == slot.ends_at) {
@@ -108,7 +111,7 @@ mod tests {
         for change in changes {
             match *change {
                 Change::Make(slot, places) => {
-                    slots.insert(slot.starts_at, Made { slot, places, by_hand: false, taken: 0 });
+                    slots.insert(slot.starts_at, Made { slot, places, by_hand: false, taken: 0, withdrawn: false });
                 }
                 Change::Alter(slot, places) => {
                     let made = slots.get_mut(&slot.starts_at).unwrap();
@@ -167,6 +170,19 @@ mod tests {
         let reopened = done(&after, &plan(&new_york(60), &after, noon(), MAX).unwrap().0);
         assert_eq!(reopened.len(), made.len());
         assert_eq!(reopened[0].places, 10);
+    }
+
+    #[test]
+    fn a_slot_that_was_withdrawn_is_neither_dropped_nor_made_again() {
+        let mut made = fresh(&new_york(60));
+        made[0].withdrawn = true;
+        let kept = made[0];
+        for store in [new_york(60), new_york(30), store("America/New_York", 60, Hours::Always(false)), new_york(60)] {
+            let (changes, timetable) = plan(&store, &made, noon(), MAX).unwrap();
+            made = done(&made, &changes);
+            assert_eq!((made[0], timetable.slots[0]), (kept, kept.slot.starts_at));
+            assert!(made[1..].iter().all(|made| kept.slot.ends_at <= made.slot.starts_at.0));
+        }
     }
 
     proptest! {

@@ -5,6 +5,10 @@
 
 mod crowds;
 mod holds;
+mod picks;
+mod races;
 mod routes;
 mod shop;
 mod slots;
+mod walks;
+mod withdrawn;

@@ -5,7 +5,7 @@ use contracts::{SlotKey, StoreId};
 use testkit::{body, brief, is, items, some_id, store};
 use web::{Call, Json, Method, Role, json};
 
-use crate::shop::{Shop, at, order, places_path, request, service, stock_path};
+use crate::shop::{Shop, at, order, places_path, request, service, slot_path, stock_path};
 
 testkit::on_both! {
     Shop::open =>
@@ -94,9 +94,19 @@ async fn each_route_is_for_its_people(shop: Shop) {
     let (stock, places) = (stock_path(here.id, "MILK"), places_path(here.id, slot));
     let (list, movements) = (format!("/v1/stores/{}/stock", here.id), format!("/v1/admin/stores/{}/movements", here.id));
     let audit = "/v1/admin/audit/inventory/breaches".to_owned();
-    let reads = [&list, &movements];
-    let writes = [(&stock, json!({ "on_hand": 1 })), (&places, json!({ "places": 1 }))];
-    let write = |path: &str, value: &Json, token: &str| Call::new(Method::PUT, path).bearer(token).key(path).json(value);
+    let (slots, withdraw) = (format!("/v1/admin/stores/{}/slots", here.id), slot_path(here.id, slot, "withdraw"));
+    let (history, reopen) = (slot_path(here.id, slot, "history"), slot_path(here.id, slot, "reopen"));
+    let reads = [&list, &movements, &slots, &history];
+    let why = || json!({ "reason": "why not" });
+    let writes = [
+        (Method::PUT, &stock, json!({ "on_hand": 1 })),
+        (Method::PUT, &places, json!({ "places": 1 })),
+        (Method::POST, &withdraw, why()),
+        (Method::POST, &reopen, why()),
+    ];
+    let write = |method: &Method, path: &str, value: &Json, token: &str| {
+        Call::new(method.clone(), path).bearer(token).key(&shop.fresh_key()).json(value)
+    };
     let status = async |call: Call| shop.send(call).await.status.as_u16();
 
     for path in reads {
@@ -116,8 +126,8 @@ async fn each_route_is_for_its_people(shop: Shop) {
         for path in reads {
             assert_eq!(status(Call::get(path).bearer(&token)).await, reads_here, "{role} {path}");
         }
-        for (path, value) in &writes {
-            assert_eq!(status(write(path, value, &token)).await, writes_here, "{role} {path}");
+        for (method, path, value) in &writes {
+            assert_eq!(status(write(method, path, value, &token)).await, writes_here, "{role} {path}");
         }
         let audits = if role == Role::Admin { 200 } else { 403 };
         assert_eq!(status(Call::get(&audit).bearer(&token)).await, audits, "{role}");
@@ -143,6 +153,7 @@ async fn what_is_wrong_is_named_and_changes_nothing(shop: Shop) {
         (stock.clone(), json!({ "on_hand": 1, "reason": "x" }), 422, "/reason"),
         (places.clone(), json!({ "places": -1 }), 422, "/places"),
         (places.clone(), json!({ "places": 100_001 }), 422, "/places"),
+        (slot_path(store.id, slot, "history"), json!({}), 405, "-"),
         (stock_path(unknown, "MILK"), json!({ "on_hand": 1 }), 404, "-"),
         (stock_path(store.id, "milk"), json!({ "on_hand": 1 }), 404, "sku"),
         ("/v1/admin/stores/7/stock/MILK".to_owned(), json!({ "on_hand": 1 }), 404, "store"),

@@ -6,12 +6,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use contracts::delivery::{Store, StoreChanged};
-use contracts::inventory::{HoldCommit, HoldConsume, HoldRelease, HoldRequest, Wanted};
+use contracts::inventory::{HoldCommit, HoldConsume, HoldReduce, HoldRelease, HoldRequest, Kept, Wanted};
 use contracts::{OrderId, Quantity, SlotKey, StoreId};
 use engine::{Running, Service};
 use kernel::{Runtime, Timestamp, TraceContext};
 use testkit::{Engine, Stage, TestRuntime, items, migrated, ok, some_id};
-use web::{Json, Reply, json};
+use web::{Call, Json, Reply, json};
 
 /// A running inventory.
 pub(crate) struct Shop {
@@ -77,6 +77,39 @@ impl Shop {
 
     pub(crate) async fn consume(&self, store: StoreId, order: OrderId) {
         self.say("orders", HoldConsume { order, store }).await;
+    }
+
+    /// Lets orders say what a hold keeps of each SKU: how many, and whether the others go back to the shelf.
+    pub(crate) async fn reduce(&self, store: StoreId, order: OrderId, lines: &[(&str, i64, bool)]) {
+        let kept =
+            |(sku, units, restock): &(&str, i64, bool)| Kept { sku: sku.parse().unwrap(), units: *units, restock: *restock };
+        self.say("orders", HoldReduce { order, store, lines: lines.iter().map(kept).collect() }).await;
+    }
+
+    /// Takes a slot away, or gives it back, as an admin.
+    pub(crate) async fn move_slot(&self, store: StoreId, slot: SlotKey, did: &str, reason: &str) -> Reply {
+        let call = Call::post(&slot_path(store, slot, did)).bearer(&self.admin()).key(&self.fresh_key());
+        self.send(call.json(&json!({ "reason": reason }))).await
+    }
+
+    /// All slots of a store that are not over, as its people see them.
+    pub(crate) async fn all_slots(&self, store: StoreId) -> Vec<Json> {
+        self.list(&format!("/v1/admin/stores/{store}/slots"), 100, Some(&self.admin())).await
+    }
+
+    /// The movements of a store: of which SKU, why, how many.
+    pub(crate) async fn movements(&self, store: StoreId) -> Vec<(String, String, i64)> {
+        let moved = self.list(&format!("/v1/admin/stores/{store}/movements"), 100, Some(&self.admin())).await;
+        let text = |moved: &Json, name: &str| moved[name].as_str().unwrap().to_owned();
+        let mut moved: Vec<_> =
+            moved.iter().map(|moved| (text(moved, "sku"), text(moved, "reason"), moved["units"].as_i64().unwrap())).collect();
+        moved.sort_unstable();
+        moved
+    }
+
+    /// How many holds have a timer that will end them.
+    pub(crate) async fn expiries(&self) -> i64 {
+        self.inventory.pending().await.unwrap().timers.get("hold-expiry").copied().unwrap_or_default()
     }
 
     /// Puts `value` to `path` under a fresh key, as an admin.
@@ -171,5 +204,9 @@ pub(crate) fn stock_path(store: StoreId, sku: &str) -> String {
 }
 
 pub(crate) fn places_path(store: StoreId, slot: SlotKey) -> String {
-    format!("/v1/admin/stores/{store}/slots/{slot}/places")
+    slot_path(store, slot, "places")
+}
+
+pub(crate) fn slot_path(store: StoreId, slot: SlotKey, did: &str) -> String {
+    format!("/v1/admin/stores/{store}/slots/{slot}/{did}")
 }

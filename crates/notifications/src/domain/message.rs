@@ -60,6 +60,9 @@ pub(crate) struct Message {
     pub(crate) customer: Option<PersonId>,
     /// Which letter it is.
     pub(crate) template: Template,
+    /// What of the order it is about; see [`News::about`].
+    #[serde(default)]
+    pub(crate) about: String,
     /// Where it goes.
     pub(crate) recipient: String,
     /// One line.
@@ -82,24 +85,32 @@ pub(crate) struct Message {
     pub(crate) cause: Option<String>,
 }
 
-/// The id of the one message that an order ever gets of a template: the order's own, with the template's number folded into
-/// its last byte. So the message's key itself keeps it from being written twice, and it lives in the order's bucket.
-pub(crate) fn message_id(order: OrderId, template: Template) -> Id {
+/// The id of the one message that an order ever gets of a template and about something: the order's own, with the template's
+/// number and what it is about folded into its last bytes. So the message's key itself keeps it from being written twice, and it
+/// lives in the order's bucket.
+pub(crate) fn message_id(order: OrderId, news: &News) -> Id {
     let mut bytes = *order.0.as_bytes();
-    bytes[15] ^= template.number();
+    bytes[15] ^= news.template().number();
+    let about = news.about();
+    if !about.is_empty() {
+        // FNV-1a. Its bytes from the tenth on are chance, the bucket stands before.
+        let hash =
+            about.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        bytes[10..].iter_mut().zip(hash.to_le_bytes()).for_each(|(byte, folded)| *byte ^= folded);
+    }
     Id::from_bytes(bytes)
 }
 
 impl Message {
     /// The message of `news` to whoever placed the order, to be sent at once.
-    pub(crate) fn written(order: OrderId, reach: &Reach, news: &News, now: Timestamp) -> Self {
-        let Letter { subject, text } = news.letter(order, reach);
-        let template = news.template();
+    pub(crate) fn written(order: OrderId, reach: &Reach, news: &News, page: Option<&str>, now: Timestamp) -> Self {
+        let Letter { subject, text } = news.letter(order, reach, page);
         Self {
-            id: message_id(order, template),
+            id: message_id(order, news),
             order,
             customer: reach.customer,
-            template,
+            template: news.template(),
+            about: news.about(),
             recipient: reach.email.clone(),
             subject,
             text,
@@ -162,7 +173,7 @@ mod tests {
     }
 
     fn message() -> Message {
-        Message::written(samples::order(), &samples::reach(), &News::Placed, now())
+        Message::written(samples::order(), &samples::reach(), &News::Placed, None, now())
     }
 
     fn failed(again: bool) -> Outcome {
@@ -174,11 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn each_template_of_an_order_has_one_id_in_its_bucket() {
-        let order = samples::order();
-        let ids: BTreeSet<Id> = samples::every_news().iter().map(|news| message_id(order, news.template())).collect();
-        assert_eq!(ids.len(), samples::every_news().len());
+    fn each_template_of_an_order_has_one_id_in_its_bucket_for_what_it_is_about() {
+        let (order, news) = (samples::order(), [samples::every_news(), samples::further_news()].concat());
+        let ids: BTreeSet<Id> = news.iter().map(|news| message_id(order, news)).collect();
+        assert_eq!(ids.len(), news.len());
         assert!(ids.iter().all(|id| id.bucket() == order.bucket() && *id != order.0));
+        // Another reason for the same attempt is the same letter; so is one of before there were attempts.
+        let [again, before] =
+            ["another", "card-declined"].map(|detail| News::PaymentFailed { detail: detail.to_owned(), attempt: 1 });
+        assert_eq!(message_id(order, &again), message_id(order, &before));
+        let mut bytes = *order.0.as_bytes();
+        bytes[15] ^= Template::PaymentFailed.number();
+        assert_eq!(message_id(order, &before), Id::from_bytes(bytes));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Running notifications with orders and delivery said by speakers, a mailer that does as it is told, and short ways to ask.
+//! Running notifications with the others said by speakers, a mailer that does as it is told, and short ways to ask.
 //! Leaves the stage to `testkit`.
 
 use std::ops::Deref;
@@ -18,7 +18,14 @@ pub(crate) struct Ground(Stage);
 impl Ground {
     pub(crate) async fn fresh(engine: Engine) -> Self {
         let migrations = notifications::service(&quick(), Obedient::sending()).migrations;
-        Self(Stage::on(migrated(engine, &[migrations]).await, TestRuntime::flowing(), &["orders", "delivery"]).await)
+        Self(
+            Stage::on(
+                migrated(engine, &[migrations]).await,
+                TestRuntime::flowing(),
+                &["orders", "payments", "delivery", "inventory"],
+            )
+            .await,
+        )
     }
 
     /// A shop on it, as one process.
@@ -164,7 +171,11 @@ pub(crate) fn order(seed: u64) -> OrderId {
 }
 
 fn total() -> Money {
-    Money::new(2317, "USD".parse().unwrap())
+    dollars(2317)
+}
+
+pub(crate) fn dollars(minor: i64) -> Money {
+    Money::new(minor, "USD".parse().unwrap())
 }
 
 fn slot() -> Slot {

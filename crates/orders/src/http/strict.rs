@@ -3,6 +3,7 @@
 
 use contracts::orders::Contact;
 use contracts::{Address, Point};
+use kernel::{Currency, Money};
 use serde::Deserialize;
 
 /// Where a shopper wants the goods.
@@ -31,4 +32,12 @@ pub(super) struct StrictContact {
     email: String,
     #[serde(default)]
     phone: String,
+}
+
+/// An amount.
+#[derive(Deserialize)]
+#[serde(remote = "Money", deny_unknown_fields)]
+pub(super) struct StrictMoney {
+    minor: i64,
+    currency: Currency,
 }

@@ -7,15 +7,22 @@ use engine::{Stop, Work};
 use web::{Json, Seal, json};
 
 use crate::domain::cart::{Cart, Reach};
-use crate::domain::order::{Hold, Order, Payment};
+use crate::domain::order::{Asker, Hold, LineNow, Moment, Order, Part, Payment, Refund, RefundState};
 
 /// As whom somebody sees an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Audience {
     /// The one who ordered: with the PIN.
     Shopper,
-    /// The people of the store: without it.
+    /// The people of the store: without it, and with who did what.
     Staff,
+}
+
+impl Audience {
+    /// As whom somebody who may ask something of an order sees it.
+    pub(super) fn of(asker: &Asker) -> Self {
+        if asker.parts.contains(&Part::Shopper) { Self::Shopper } else { Self::Staff }
+    }
 }
 
 /// A store that reaches an address.
@@ -63,6 +70,7 @@ pub(super) fn view_of_order_row(order: &Order) -> Json {
 
 /// A whole order.
 pub(super) fn view_of_order(order: &Order, audience: Audience) -> Json {
+    let for_shopper = audience == Audience::Shopper;
     json!({
         "id": order.id,
         "state": order.state,
@@ -70,24 +78,72 @@ pub(super) fn view_of_order(order: &Order, audience: Audience) -> Json {
         "contact": order.contact,
         "address": order.address,
         "slot": order.slot,
-        "lines": order.lines,
+        "lines": order.lines_now().iter().map(view_of_line).collect::<Vec<_>>(),
         "fee": order.fee,
         "tax": order.tax,
         "total": order.total,
         "hold": view_of_hold(&order.hold),
-        "payment": view_of_payment(&order.payment),
+        "payment": view_of_payment(order, audience),
+        "refunded": order.refunded(),
+        "refunds": order.refunds.iter().map(|refund| view_of_refund(refund, audience)).collect::<Vec<_>>(),
+        "dispute": order.dispute,
         "delivery": {
             "courier": order.delivery.courier,
-            "pin": if audience == Audience::Shopper { order.delivery.pin.as_deref() } else { None },
+            "pin": if for_shopper { order.delivery.pin.as_deref() } else { None },
+            "attempt": order.delivery.attempt,
             "picked_up": order.delivery.picked_up,
             "arrived": order.delivery.arrived,
+            "failed": order.delivery.failed.as_ref().map(|failure| failure.reason),
+            "failure_note": order.delivery.failed.as_ref().filter(|_| !for_shopper).map(|failure| &failure.note),
+            "returned": order.delivery.returned,
             "delivered": order.delivery.delivered,
         },
         "refusal": view_of_refusal(order),
         "reason": order.reason,
-        "history": order.history,
+        "history": order.history.iter().map(|moment| view_of_moment(moment, audience)).collect::<Vec<_>>(),
         "placed_at": order.placed_at,
     })
+}
+
+/// A line as it is now; with what was ordered where it is short.
+fn view_of_line(line: &LineNow<'_>) -> Json {
+    let mut view = json!({
+        "sku": line.sold.sku,
+        "name": line.sold.name,
+        "quantity": line.quantity,
+        "unit_price": line.sold.unit_price,
+        "tax": line.tax,
+        "total": line.total,
+    });
+    if line.quantity < line.sold.quantity.get() {
+        view["ordered"] = line.sold.quantity.get().into();
+    }
+    view
+}
+
+/// A refund; who asked for it is for the people of the store.
+pub(super) fn view_of_refund(refund: &Refund, audience: Audience) -> Json {
+    let (state, failure) = match &refund.state {
+        RefundState::Pending => ("pending", None),
+        RefundState::Paid => ("paid", None),
+        RefundState::Failed { failure } => ("failed", Some(failure)),
+    };
+    json!({
+        "id": refund.id,
+        "state": state,
+        "failure": failure,
+        "amount": refund.amount,
+        "lines": refund.lines,
+        "reason": refund.reason,
+        "person": refund.person.filter(|_| audience == Audience::Staff),
+        "asked_at": refund.asked_at,
+    })
+}
+
+/// A step of the history; who it was is for the people of the store.
+fn view_of_moment(moment: &Moment, audience: Audience) -> Json {
+    let person = moment.person.filter(|_| audience == Audience::Staff);
+    json!(Moment { person, ..moment.clone() })
 }
 
 fn view_of_hold(hold: &Hold) -> Json {
@@ -102,14 +158,22 @@ fn view_of_hold(hold: &Hold) -> Json {
     }
 }
 
-fn view_of_payment(payment: &Payment) -> Json {
-    match payment {
+/// What became of the money; where the shopper is to do something is theirs alone to see.
+fn view_of_payment(order: &Order, audience: Audience) -> Json {
+    let mut view = match &order.payment {
         Payment::Created => json!({ "state": "created" }),
+        Payment::ActionRequired { url, until } => {
+            let url = (audience == Audience::Shopper).then_some(url);
+            json!({ "state": "action-required", "url": url, "until": until })
+        }
         Payment::Authorised => json!({ "state": "authorised" }),
         Payment::Declined { reason } => json!({ "state": "declined", "reason": reason }),
+        Payment::Expired => json!({ "state": "expired" }),
         Payment::Captured { amount } => json!({ "state": "captured", "captured": amount }),
         Payment::Voided => json!({ "state": "voided" }),
-    }
+    };
+    view["attempt"] = order.payment_attempt.into();
+    view
 }
 
 /// What was short: each line concerned with what was wanted over all lines and what was left; or the slot.

@@ -184,6 +184,7 @@ async fn what_is_wrong_with_an_order_is_named(engine: Engine) {
     ];
     refuses(&shop, cancel, &wrong).await;
     refuses_bodies(&shop, cancel).await;
+    what_is_wrong_with_a_move_is_named(&shop, &cart, &path).await;
     for step in ["pick", "ready"] {
         let call =
             Call::post(&format!("{path}/{step}")).bearer(&shop.picker()).key(&shop.fresh_key()).json(&json!({ "by": "me" }));
@@ -191,6 +192,66 @@ async fn what_is_wrong_with_an_order_is_named(engine: Engine) {
     }
     assert_eq!(body(&shop.send(cart.by(Call::get(&path))).await)["state"], "placed");
     shop.close().await;
+}
+
+async fn what_is_wrong_with_a_move_is_named(shop: &Shop, cart: &Cart, path: &str) {
+    let payment = || cart.by(Call::post(&format!("{path}/payment")));
+    let wrong = [
+        (json!({}), "/payment_token"),
+        (json!({ "payment_token": "" }), "/payment_token"),
+        (json!({ "payment_token": "x".repeat(201) }), "/payment_token"),
+        (json!({ "payment_token": "tok_visa", "amount": 1 }), "/amount"),
+    ];
+    refuses(shop, payment, &wrong).await;
+    refuses_bodies(shop, payment).await;
+
+    let manager = shop.manager();
+    let shorts = || Call::post(&format!("{path}/shorts")).bearer(&manager);
+    let sound = || json!({ "lines": [{ "sku": "MILK", "picked": 1, "restock": true }] });
+    let many = vec![json!({ "sku": "MILK", "picked": 1, "restock": true }); 201];
+    let wrong = [
+        (json!({}), "/lines"),
+        (json!({ "lines": [] }), "/lines"),
+        (with(sound(), "/lines", json!(many)), "/lines"),
+        (without(sound(), "/lines/0/restock"), "/lines/0/restock"),
+        (with(sound(), "/lines/0/picked", json!(1.5)), "/lines/0/picked"),
+        (with(sound(), "/lines/0/picked", json!("1")), "/lines/0/picked"),
+        (with(sound(), "/lines/0/sku", json!("milk")), "/lines/0/sku"),
+        (with(sound(), "/lines/0/reason", json!("mouldy")), "/lines/0/reason"),
+    ];
+    refuses(shop, shorts, &wrong).await;
+    refuses_bodies(shop, shorts).await;
+
+    let delivery = || Call::post(&format!("{path}/delivery")).bearer(&manager);
+    let sound = || json!({ "choice": "again", "reason": "they are home at six" });
+    let wrong = [
+        (without(sound(), "/choice"), "/choice"),
+        (with(sound(), "/choice", json!("leave it")), "/choice"),
+        (without(sound(), "/reason"), "/reason"),
+        (with(sound(), "/reason", json!(" ")), "/reason"),
+        (with(sound(), "/courier", json!("Amara")), "/courier"),
+    ];
+    refuses(shop, delivery, &wrong).await;
+    refuses_bodies(shop, delivery).await;
+
+    let refunds = || Call::post(&format!("{path}/refunds")).bearer(&manager);
+    let sound = || json!({ "amount": { "minor": 100, "currency": "USD" }, "reason": "broken" });
+    let wrong = [
+        (json!({ "reason": "broken" }), "/amount"),
+        (with(sound(), "/all", json!(true)), "/amount"),
+        (json!({ "all": false, "reason": "broken" }), "/all"),
+        (json!({ "lines": [], "reason": "broken" }), "/lines"),
+        (json!({ "lines": [{ "sku": "MILK", "quantity": 0 }], "reason": "broken" }), "/lines/0/quantity"),
+        (with(sound(), "/amount", json!(100)), "/amount"),
+        (with(sound(), "/amount/minor", json!(1e30)), "/amount/minor"),
+        (with(sound(), "/amount/currency", json!("usd")), "/amount/currency"),
+        (with(sound(), "/amount/tax", json!(1)), "/amount/tax"),
+        (without(sound(), "/reason"), "/reason"),
+        (with(sound(), "/reason", json!("")), "/reason"),
+        (with(sound(), "/to", json!("somebody")), "/to"),
+    ];
+    refuses(shop, refunds, &wrong).await;
+    refuses_bodies(shop, refunds).await;
 }
 
 async fn what_is_wrong_with_a_query_or_a_path_is_named(engine: Engine) {
@@ -235,6 +296,11 @@ async fn a_write_wants_its_key(engine: Engine) {
             Call::new(Method::PUT, &format!("{}/lines", cart.path())).json(&json!({ "lines": [] })),
             Call::post("/v1/orders").json(&json!({ "quote": quote, "contact": contact(), "payment_token": "t" })),
             Call::post(&format!("/v1/orders/{order}/cancel")).json(&json!({ "reason": "gave-up" })),
+            Call::post(&format!("/v1/orders/{order}/payment")).json(&json!({ "payment_token": "tok_visa" })),
+            Call::post(&format!("/v1/orders/{order}/shorts"))
+                .json(&json!({ "lines": [{ "sku": "MILK", "picked": 1, "restock": true }] })),
+            Call::post(&format!("/v1/orders/{order}/delivery")).json(&json!({ "choice": "again", "reason": "six" })),
+            Call::post(&format!("/v1/orders/{order}/refunds")).json(&json!({ "all": true, "reason": "broken" })),
             Call::post(&format!("/v1/orders/{order}/pick")),
             Call::post(&format!("/v1/orders/{order}/ready")),
         ]
@@ -309,7 +375,7 @@ async fn no_garbage_at_any_route_is_a_defect_or_changes_anything(engine: Engine)
             }
         }
     }
-    assert!(tried > 14 * ids.len(), "every route was tried");
+    assert!(tried > 18 * ids.len(), "every route was tried");
     assert_eq!(everything(&shop, &cart, order).await, before);
     assert_eq!(before.1["address"], address());
     shop.close().await;

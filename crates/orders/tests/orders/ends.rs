@@ -22,20 +22,20 @@ testkit::on_both! {
     an_order_that_nobody_answers_is_given_up
 }
 
-async fn state_of(shop: &Shop, cart: &Cart, order: OrderId) -> (String, String) {
+pub(crate) async fn state_of(shop: &Shop, cart: &Cart, order: OrderId) -> (String, String) {
     let view = shop.view(cart, order).await;
     (view["state"].as_str().unwrap().to_owned(), view["reason"].as_str().unwrap_or_default().to_owned())
 }
 
-fn state(state: &str, reason: &str) -> (String, String) {
+pub(crate) fn state(state: &str, reason: &str) -> (String, String) {
     (state.to_owned(), reason.to_owned())
 }
 
-async fn released(shop: &Shop, order: OrderId) {
+pub(crate) async fn released(shop: &Shop, order: OrderId) {
     shop.hear(HoldReleased { order, store: shop.store.id }).await;
 }
 
-async fn voided(shop: &Shop, order: OrderId) {
+pub(crate) async fn voided(shop: &Shop, order: OrderId) {
     shop.hear(PaymentVoided { order }).await;
 }
 
@@ -73,7 +73,7 @@ async fn a_declined_payment_is_given_up(engine: Engine) {
     shop.hear(PaymentDeclined { attempt: 1, order, reason: "card-declined".to_owned() }).await;
     let view = shop.view(&cart, order).await;
     assert_eq!(view["state"], "payment_failed");
-    assert_eq!(view["payment"], json!({ "state": "declined", "reason": "card-declined" }));
+    assert_eq!(view["payment"], json!({ "state": "declined", "reason": "card-declined", "attempt": 1 }));
     assert_eq!(shop.said_once::<OrderPaymentFailed>(order).await.detail, "card-declined");
 
     let key = shop.fresh_key();
@@ -167,13 +167,13 @@ async fn an_order_that_nobody_answers_is_given_up(engine: Engine) {
     shop.until("it is given up", async || state_of(&shop, &cart, order).await == state("cancelling", "timed-out")).await;
     let view = shop.view(&cart, order).await;
     assert_eq!(view["history"][1]["by"], "orders");
-    assert!(shop.orders.pending().await.unwrap().timers.is_empty());
     // Inventory and payments answer at last: what came too late is given back.
     shop.reserve(order).await;
     voided(&shop, order).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelling", "timed-out"));
     released(&shop, order).await;
     assert_eq!(state_of(&shop, &cart, order).await, state("cancelled", "timed-out"));
+    assert!(shop.orders.pending().await.unwrap().timers.is_empty(), "nothing is waited for any more");
     let said = ["order.placed", "hold.request", "order.cancelling", "hold.release", "order.cancelled"];
     assert_eq!(shop.said_of(order).await, said);
     shop.close().await;

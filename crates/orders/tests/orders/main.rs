@@ -5,9 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod broken;
+mod cards;
 mod carts;
 mod ends;
 mod placing;
+mod races;
+mod refunds;
+mod returns;
 mod shop;
+mod shorts;
+mod slots;
 mod staff;
+mod waits;
 mod way;

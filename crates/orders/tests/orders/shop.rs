@@ -190,6 +190,22 @@ impl Shop {
         self.send(cart.by(call.json(&json!({ "reason": "gave-up" })))).await
     }
 
+    /// A manager of the store.
+    pub(crate) fn manager(&self) -> String {
+        self.token_of(41, Role::Manager, Some(self.store.id))
+    }
+
+    /// A dispatcher of the store.
+    pub(crate) fn dispatcher(&self) -> String {
+        self.token_of(42, Role::Dispatcher, Some(self.store.id))
+    }
+
+    /// Somebody with a token asks something of an order, as `shorts`.
+    pub(crate) async fn ask(&self, order: OrderId, step: &str, token: &str, wish: &Json) -> Reply {
+        let call = Call::post(&format!("/v1/orders/{order}/{step}"));
+        self.send(call.bearer(token).key(&self.fresh_key()).json(wish)).await
+    }
+
     /// A move of the people of the store, as `pick`.
     pub(crate) async fn move_order(&self, order: OrderId, step: &str, token: &str) -> Reply {
         self.send(Call::post(&format!("/v1/orders/{order}/{step}")).bearer(token).key(&self.fresh_key())).await

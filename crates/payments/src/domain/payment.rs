@@ -1,12 +1,24 @@
 //! The machine of a payment: what is wanted of the money merges from the order's events, what is so comes from the
 //! provider's words, and each step says what follows: a question, an entry in the ledger, an event.
 //! Leaves rows, times of asking and the provider itself to the service and its worker.
+//!
+//! One payment for each order, with one attempt for each means of payment that the shopper offered. At most one attempt is
+//! alive: the next is asked for only when each before it is proved dead, by the provider's own word. An attempt that was
+//! thought dead and turns out to hold money is given back. Parts: `asking` (questions and answers), `truth` (what the
+//! provider has, whoever did it), `pursuit` (what follows from what is wanted and what is so).
 
-use contracts::{OrderId, StoreId};
-use kernel::{Millis, Money, Timestamp, TraceContext};
+mod asking;
+mod pursuit;
+mod truth;
+
+use contracts::{OrderId, RefundId, StoreId};
+use kernel::{Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
+pub(crate) use asking::{AskRules, Asked, How, Operation, Question};
+pub(crate) use truth::Probe;
+
+use super::outcome::Dispute;
 
 /// Where a payment stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -14,7 +26,7 @@ use super::outcome::Outcome;
 pub(crate) enum PaymentState {
     /// It is to be authorised; no answer yet.
     Created,
-    /// The shopper must do something first; no provider asks for it yet.
+    /// The shopper must do something first.
     RequiresAction,
     /// The provider holds the amount.
     Authorised,
@@ -22,11 +34,17 @@ pub(crate) enum PaymentState {
     Declined,
     /// The amount is ours.
     Captured,
+    /// Some of what was ours was given back.
+    PartiallyRefunded,
+    /// All of what was ours was given back.
+    Refunded,
     /// Nothing is held and nothing was taken, nor will be.
     Voided,
     /// The provider no longer gives what it had authorised.
     Expired,
-    /// A question was sent and its answer lost: it may or may not have been done.
+    /// The shopper's bank wants back what is ours.
+    Disputed,
+    /// It may or may not be so: an answer was lost, or the provider refused what should have gone.
     Unknown,
 }
 
@@ -39,41 +57,12 @@ impl PaymentState {
             Self::Authorised => "authorised",
             Self::Declined => "declined",
             Self::Captured => "captured",
+            Self::PartiallyRefunded => "partially-refunded",
+            Self::Refunded => "refunded",
             Self::Voided => "voided",
             Self::Expired => "expired",
+            Self::Disputed => "disputed",
             Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What is asked of the provider.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Operation {
-    /// Hold the amount.
-    Authorise,
-    /// Take what is held, or less.
-    Capture,
-    /// Give back what is held.
-    Void,
-}
-
-impl Operation {
-    /// As stored and in the provider's keys.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Authorise => "authorise",
-            Self::Capture => "capture",
-            Self::Void => "void",
-        }
-    }
-
-    /// What the ledger calls it once it is done.
-    pub(crate) fn entry(self) -> &'static str {
-        match self {
-            Self::Authorise => "authorised",
-            Self::Capture => "captured",
-            Self::Void => "voided",
         }
     }
 }
@@ -102,11 +91,9 @@ impl Wish {
     }
 }
 
-/// On what terms an order is to be paid.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// On what terms a means of payment is offered.
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Terms {
-    /// Whose order it is.
-    pub(crate) store: StoreId,
     /// What is to be authorised.
     pub(crate) amount: Money,
     /// The provider's token for the shopper's means of payment.
@@ -115,63 +102,103 @@ pub(crate) struct Terms {
     pub(crate) pay_by: Timestamp,
 }
 
-/// One question to the provider, which may be sent many times under one key.
+/// Where one means of payment stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AttemptState {
+    /// It is asked for once every attempt before it is proved dead.
+    Waiting,
+    /// It is being asked for.
+    Asked,
+    /// The shopper must do something first.
+    RequiresAction,
+    /// The provider holds the amount.
+    Authorised,
+    /// The amount is ours.
+    Captured,
+    /// The provider refused; nothing is held.
+    Declined,
+    /// It was given back, or never asked for.
+    Voided,
+    /// The provider let it go by itself.
+    Expired,
+}
+
+/// One means of payment and what it came to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Attempt {
-    /// What is asked.
-    pub(crate) operation: Operation,
-    /// The how-manieth question of its kind: part of its key, so one more is sent only when the former is dead.
+    /// 1 for the first; part of the provider's key, so that one more is a new demand.
     pub(crate) number: i64,
-    /// How much it is about.
+    /// What is to be authorised.
     pub(crate) amount: Money,
-    /// The request that it goes back to.
-    pub(crate) trace: TraceContext,
-    /// From when on it may have been sent.
-    pub(crate) asked_at: Option<Timestamp>,
-    /// What the provider last said.
-    pub(crate) word: Option<Outcome>,
+    /// The provider's token for the shopper's means of payment.
+    pub(crate) token: String,
+    /// From when on nothing new is authorised.
+    pub(crate) pay_by: Timestamp,
+    /// Where it stands.
+    pub(crate) state: AttemptState,
+    /// The provider's name for the money.
+    pub(crate) intent: Option<String>,
+    /// Where the shopper acts, if they had to.
+    pub(crate) url: Option<String>,
+    /// How much was held.
+    pub(crate) authorised_minor: i64,
+    /// How much was taken.
+    pub(crate) captured_minor: i64,
+    /// How much was let go.
+    pub(crate) voided_minor: i64,
+    /// Why nothing came of it.
+    pub(crate) reason: Option<String>,
+    /// Whether nothing is expected of it any more: if it turns out to hold money, that is given back.
+    pub(crate) written_off: bool,
+    /// Whether the provider refused what should have gone: before anything else the truth is asked.
+    pub(crate) doubted: bool,
+    /// The provider's counter of changes in the last truth that brought news.
+    pub(crate) changed: i64,
 }
 
 impl Attempt {
-    fn open(&self) -> bool {
-        !self.word.as_ref().is_some_and(Outcome::known)
+    /// Whether the provider holds money for it, or would if the shopper acted.
+    pub(crate) fn alive(&self) -> bool {
+        matches!(self.state, AttemptState::RequiresAction | AttemptState::Authorised)
+    }
+
+    /// Whether it is proved that nothing is held for it and nothing was taken.
+    fn dead(&self) -> bool {
+        matches!(self.state, AttemptState::Declined | AttemptState::Voided | AttemptState::Expired) && !self.doubted
+    }
+
+    /// Whether money may still come of it.
+    fn undecided(&self) -> bool {
+        matches!(self.state, AttemptState::Waiting | AttemptState::Asked) || self.alive() || self.doubted
     }
 }
 
-/// When a question is sent again, and when it is only looked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct AskRules {
-    /// After so many unknowns it is looked for first.
-    pub(crate) look_after_tries: i64,
-    /// So long after it was first sent it is only looked for.
-    pub(crate) resend_within_ms: Millis,
+/// What became of a refund.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RefundState {
+    /// It is to be paid.
+    Wanted,
+    /// The provider is asked.
+    Asked,
+    /// It was paid.
+    Paid,
+    /// It was refused.
+    Failed,
 }
 
-/// How a question is put.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum How {
-    /// Send it, again or for the first time.
-    Send,
-    /// Look what became of it, and send it again if nobody knows of it.
-    LookFirst,
-    /// Look what became of it.
-    LookOnly,
-    /// Do not: it was never sent, and now it is too late.
-    TooLate,
-}
-
-/// A question as the worker puts it.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Question {
-    pub(crate) order: OrderId,
-    pub(crate) operation: Operation,
-    pub(crate) attempt: i64,
-    /// The provider's key: whoever sends it again, it is the same question.
-    pub(crate) key: String,
+/// Money to be given back of what was taken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Refund {
+    pub(crate) id: RefundId,
     pub(crate) amount: Money,
-    pub(crate) token: String,
-    pub(crate) intent: String,
-    pub(crate) how: How,
+    /// Why, in the words of whoever asked for it.
+    pub(crate) reason: String,
+    pub(crate) state: RefundState,
+    /// Why it was refused.
+    pub(crate) refused: Option<String>,
+    /// The request that it goes back to.
     pub(crate) trace: TraceContext,
 }
 
@@ -182,8 +209,14 @@ pub(crate) enum Effect {
     Ask(Operation, i64),
     /// The question is settled.
     Settled(Operation),
-    /// The ledger gets an entry.
+    /// The provider is to be asked for the truth.
+    Look,
+    /// The ledger gets an entry for an attempt, or for the so-manieth refund.
     Book(Operation, i64, Money),
+    /// The shopper has until then.
+    Wait(Timestamp),
+    /// Nobody waits for the shopper any more.
+    WaitNoMore,
     /// The others are told.
     Say(Said),
 }
@@ -191,14 +224,26 @@ pub(crate) enum Effect {
 /// What the others are told.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Said {
+    /// The shopper must act at `url`.
+    ActionRequired { attempt: i64, url: String, until: Timestamp },
     /// The amount is held.
-    Authorised(Money),
+    Authorised { attempt: i64, amount: Money },
     /// It was refused, for this reason.
-    Declined(String),
+    Declined { attempt: i64, reason: String },
     /// The amount is ours.
     Captured(Money),
     /// Nothing is held and nothing was taken.
     Voided,
+    /// What was held is held no more, without our asking.
+    Expired,
+    /// A refund was paid; so much was given back in all.
+    Refunded { refund: RefundId, amount: Money, refunded: Money },
+    /// A refund was refused.
+    RefundFailed { refund: RefundId, reason: String },
+    /// The shopper's bank wants so much back.
+    Disputed(Money),
+    /// The dispute is over; whether the money stays ours.
+    DisputeClosed(bool),
 }
 
 /// The order says something that does not fit what it said before.
@@ -206,7 +251,7 @@ pub(crate) enum Said {
 pub(crate) enum Refusal {
     /// An amount is below nothing.
     Negative,
-    /// What is to be captured is of another currency than what was authorised.
+    /// An amount is of another currency than the payment.
     Currency,
 }
 
@@ -220,21 +265,20 @@ impl Refusal {
     }
 }
 
-/// The payment of an order. Without terms it is the mark of an order that was given up before it was to be paid.
+/// The payment of an order. Without attempts it is the mark of an order that was given up before it was to be paid.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Payment {
     pub(crate) order: OrderId,
-    pub(crate) state: PaymentState,
+    /// Whose order it is, if it was ever to be paid.
+    pub(crate) store: Option<StoreId>,
     pub(crate) wish: Wish,
-    pub(crate) terms: Option<Terms>,
-    /// The provider's name for the money: one for each order.
-    pub(crate) intent: Option<String>,
-    pub(crate) authorised_minor: i64,
-    pub(crate) captured_minor: i64,
-    pub(crate) voided_minor: i64,
-    /// Why the provider refused what it last refused.
-    pub(crate) reason: Option<String>,
     pub(crate) attempts: Vec<Attempt>,
+    /// Every question to the provider, with its last word.
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) refunds: Vec<Refund>,
+    pub(crate) dispute: Option<Dispute>,
+    /// Whether the others were told that nothing is held, which is told once.
+    pub(crate) voided_said: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) changed_at: Timestamp,
 }
@@ -243,6 +287,7 @@ impl Payment {
     /// A payment to be authorised.
     pub(crate) fn reserve(
         order: OrderId,
+        store: StoreId,
         terms: Terms,
         now: Timestamp,
         trace: &TraceContext,
@@ -250,43 +295,60 @@ impl Payment {
         if terms.amount.minor < 0 {
             return Err(Refusal::Negative);
         }
-        let mut payment = Self::new(order, PaymentState::Created, Wish::Hold, now);
-        let amount = terms.amount;
-        payment.terms = Some(terms);
-        let asked = payment.ask(Operation::Authorise, amount, trace);
-        Ok((payment, vec![asked]))
+        let mut payment = Self::new(order, Wish::Hold, now);
+        payment.store = Some(store);
+        payment.attempts.push(offered(1, terms));
+        let effects = payment.pursue(trace);
+        Ok((payment, effects))
     }
 
     /// The mark of an order that was given up before it was to be paid: whatever comes later, nothing is authorised.
     pub(crate) fn given_up(order: OrderId, now: Timestamp) -> (Self, Vec<Effect>) {
-        (Self::new(order, PaymentState::Voided, Wish::Void, now), vec![Effect::Say(Said::Voided)])
+        let mut payment = Self::new(order, Wish::Void, now);
+        payment.voided_said = true;
+        (payment, vec![Effect::Say(Said::Voided)])
     }
 
-    fn new(order: OrderId, state: PaymentState, wish: Wish, now: Timestamp) -> Self {
+    fn new(order: OrderId, wish: Wish, now: Timestamp) -> Self {
         Self {
             order,
-            state,
+            store: None,
             wish,
-            terms: None,
-            intent: None,
-            authorised_minor: 0,
-            captured_minor: 0,
-            voided_minor: 0,
-            reason: None,
             attempts: Vec::new(),
+            asked: Vec::new(),
+            refunds: Vec::new(),
+            dispute: None,
+            voided_said: false,
             created_at: now,
             changed_at: now,
         }
     }
 
+    /// The shopper offers another means of payment. Where the money is held already it is not needed; else it is asked for
+    /// as soon as every attempt before it is proved dead.
+    pub(crate) fn pay_again(
+        &mut self,
+        number: i64,
+        terms: Terms,
+        now: Timestamp,
+        trace: &TraceContext,
+    ) -> Result<Vec<Effect>, Refusal> {
+        self.fits(terms.amount)?;
+        let known = self.attempts.last().is_none_or(|last| last.number >= number);
+        if known || self.wish != Wish::Hold || self.attempts.iter().any(Self::counts) {
+            return Ok(Vec::new());
+        }
+        // Whoever was to act for the means of payment before need not any more.
+        let waited_for = self.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::RequiresAction);
+        waited_for.for_each(|attempt| attempt.written_off = true);
+        self.attempts.push(offered(number, terms));
+        self.changed_at = now;
+        Ok(self.pursue(trace))
+    }
+
     /// The goods were handed over: `amount` is ours, as far as it was authorised.
     pub(crate) fn deliver(&mut self, amount: Money, now: Timestamp, trace: &TraceContext) -> Result<Vec<Effect>, Refusal> {
-        if amount.minor < 0 {
-            return Err(Refusal::Negative);
-        }
-        if self.terms.as_ref().is_some_and(|terms| terms.amount.currency != amount.currency) {
-            return Err(Refusal::Currency);
-        }
+        self.fits(amount)?;
         if self.wish != Wish::Hold {
             return Ok(Vec::new());
         }
@@ -302,170 +364,163 @@ impl Payment {
         }
         self.wish = Wish::Void;
         self.changed_at = now;
-        match self.state {
-            PaymentState::Created | PaymentState::RequiresAction if !self.maybe_sent() => {
-                let mut effects = vec![Effect::Settled(Operation::Authorise)];
-                effects.extend(self.end_without_money());
-                effects
-            }
-            PaymentState::Declined => self.end_without_money(),
-            _ => self.pursue(trace),
-        }
+        self.pursue(trace)
     }
 
-    /// The question of this task as it is to be put now; from now on it may have been sent.
-    pub(crate) fn question(
-        &mut self,
-        operation: Operation,
-        number: i64,
-        tries: i64,
-        rules: AskRules,
-        now: Timestamp,
-    ) -> Option<Question> {
-        let (order, intent, terms) = (self.order, self.intent.clone(), self.terms.clone()?);
-        let attempt = self.open_attempt(operation, number)?;
-        let how = match attempt.asked_at {
-            None if operation == Operation::Authorise && now > terms.pay_by => How::TooLate,
-            None => How::Send,
-            Some(asked_at) if now.since_ms(asked_at) > rules.resend_within_ms => How::LookOnly,
-            Some(_) if tries >= rules.look_after_tries => How::LookFirst,
-            Some(_) => How::Send,
-        };
-        if how == How::Send {
-            attempt.asked_at.get_or_insert(now);
-        }
-        Some(Question {
-            order,
-            operation,
-            attempt: number,
-            key: format!("sc:{order}:{}:{number}", operation.as_str()),
-            amount: attempt.amount,
-            token: terms.token,
-            intent: intent.unwrap_or_default(),
-            how,
-            trace: attempt.trace.clone(),
-        })
+    /// The shopper did not act in time: nothing is wanted any more. If they act in the last moment, so that the provider
+    /// holds the money before it hears of this, the money is given back all the same: the order's hold is about to run out.
+    pub(crate) fn time_out(&mut self, now: Timestamp, trace: &TraceContext) -> Vec<Effect> {
+        let waits = |attempt: &Attempt| attempt.state == AttemptState::RequiresAction && !attempt.written_off;
+        let wanted = self.wish != Wish::Void;
+        let late = self.attempts.iter_mut().find(|attempt| wanted && waits(attempt) && attempt.pay_by <= now);
+        let Some(late) = late else { return Vec::new() };
+        late.reason = Some("action-timed-out".to_owned());
+        self.wish = Wish::Void;
+        self.changed_at = now;
+        self.pursue(trace)
     }
 
-    /// The provider's word on a question; a word on one that is settled says nothing new, and one that is not known leaves
-    /// the question open.
-    pub(crate) fn answer(
+    /// So much of what was taken is to be given back; the same refund once. Where it is not yet known what was taken, it waits.
+    pub(crate) fn refund(
         &mut self,
-        operation: Operation,
-        number: i64,
-        outcome: &Outcome,
+        id: RefundId,
+        amount: Money,
+        reason: &str,
         now: Timestamp,
         trace: &TraceContext,
-    ) -> Vec<Effect> {
-        let Some(attempt) = self.open_attempt(operation, number) else { return Vec::new() };
-        attempt.word = Some(outcome.clone());
-        let amount = attempt.amount;
+    ) -> Result<Vec<Effect>, Refusal> {
+        self.fits(amount)?;
+        if self.refunds.iter().any(|refund| refund.id == id) {
+            return Ok(Vec::new());
+        }
+        let (reason, trace) = (reason.to_owned(), trace.clone());
+        self.refunds.push(Refund { id, amount, reason, state: RefundState::Wanted, refused: None, trace: trace.clone() });
         self.changed_at = now;
-        let mut effects = Vec::new();
-        match outcome {
-            Outcome::Unknown { .. } => self.state = PaymentState::Unknown,
-            Outcome::Done { intent } => {
-                effects.extend([Effect::Settled(operation), Effect::Book(operation, number, amount)]);
-                effects.extend(self.done(operation, intent, amount, trace));
-            }
-            Outcome::Declined { reason } => {
-                self.reason = Some(reason.clone());
-                effects.push(Effect::Settled(operation));
-                effects.extend(self.declined(operation, reason));
-            }
-        }
-        self.check();
-        effects
+        Ok(self.pursue(&trace))
     }
 
-    /// What the order cost in all, if it was ever to be paid.
+    /// Where it stands, from its attempts, its questions and its refunds.
+    pub(crate) fn state(&self) -> PaymentState {
+        if self.asked.iter().any(Asked::in_doubt) || self.attempts.iter().any(|attempt| attempt.doubted) {
+            return PaymentState::Unknown;
+        }
+        let given_up = self.wish == Wish::Void;
+        match self.counting().map(|attempt| attempt.state) {
+            None | Some(AttemptState::Voided) => PaymentState::Voided,
+            Some(AttemptState::Declined | AttemptState::Expired) if given_up => PaymentState::Voided,
+            Some(AttemptState::Waiting | AttemptState::Asked) => PaymentState::Created,
+            Some(AttemptState::RequiresAction) => PaymentState::RequiresAction,
+            Some(AttemptState::Authorised) => PaymentState::Authorised,
+            Some(AttemptState::Declined) => PaymentState::Declined,
+            Some(AttemptState::Expired) => PaymentState::Expired,
+            Some(AttemptState::Captured) => self.state_taken(),
+        }
+    }
+
+    fn state_taken(&self) -> PaymentState {
+        let (refunded, captured) = (self.refunded_minor(), self.captured_minor());
+        match refunded {
+            _ if self.dispute == Some(Dispute::Open) => PaymentState::Disputed,
+            0 => PaymentState::Captured,
+            _ if refunded < captured => PaymentState::PartiallyRefunded,
+            _ => PaymentState::Refunded,
+        }
+    }
+
+    /// The attempt that its sums and its state speak of: what was taken, else what is held, else the last.
+    pub(crate) fn counting(&self) -> Option<&Attempt> {
+        let (all, state) = (&self.attempts, |attempt: &&Attempt, state| attempt.state == state);
+        let taken = all.iter().find(|attempt| state(attempt, AttemptState::Captured));
+        let counts = || all.iter().find(|attempt| Self::counts(attempt));
+        taken.or_else(counts).or_else(|| all.iter().find(|attempt| attempt.alive())).or_else(|| all.last())
+    }
+
+    /// Whether the provider is still to be asked something, or to be heard.
+    pub(crate) fn waits_for_provider(&self) -> bool {
+        self.asked.iter().any(Asked::open) || self.attempts.iter().any(|attempt| attempt.doubted)
+    }
+
+    /// Whether something is wanted of the money that nobody has asked for: a defect.
+    pub(crate) fn forgets(&self, trace: &TraceContext) -> bool {
+        !self.clone().pursue(trace).is_empty()
+    }
+
+    /// Attempts that may give the order's money: more than one would pay twice.
+    pub(crate) fn alive(&self) -> usize {
+        let gives = |attempt: &&Attempt| Self::counts(attempt) || attempt.state == AttemptState::Asked;
+        self.attempts.iter().filter(gives).count()
+    }
+
+    /// What the order was to cost in all, if it was ever to be paid.
     pub(crate) fn amount(&self) -> Option<Money> {
-        self.terms.as_ref().map(|terms| terms.amount)
+        self.attempts.last().map(|attempt| attempt.amount)
     }
 
-    /// The store, if the order was ever to be paid.
-    pub(crate) fn store(&self) -> Option<StoreId> {
-        self.terms.as_ref().map(|terms| terms.store)
+    /// How much the attempt that counts had held.
+    pub(crate) fn authorised_minor(&self) -> i64 {
+        self.counting().map_or(0, |attempt| attempt.authorised_minor)
     }
 
-    fn done(&mut self, operation: Operation, intent: &str, amount: Money, trace: &TraceContext) -> Vec<Effect> {
-        match operation {
-            Operation::Authorise => {
-                self.state = PaymentState::Authorised;
-                self.intent = Some(intent.to_owned());
-                self.authorised_minor = amount.minor;
-                // Whoever gave the order up need not hear that it could have been paid.
-                let said = (self.wish != Wish::Void).then_some(Effect::Say(Said::Authorised(amount)));
-                said.into_iter().chain(self.pursue(trace)).collect()
-            }
-            Operation::Capture => {
-                self.state = PaymentState::Captured;
-                self.captured_minor = amount.minor;
-                vec![Effect::Say(Said::Captured(amount))]
-            }
-            Operation::Void => {
-                self.state = PaymentState::Voided;
-                self.voided_minor = amount.minor;
-                vec![Effect::Say(Said::Voided)]
-            }
+    /// How much is ours, or was.
+    pub(crate) fn captured_minor(&self) -> i64 {
+        self.counting().map_or(0, |attempt| attempt.captured_minor)
+    }
+
+    /// How much the attempt that counts has let go.
+    pub(crate) fn voided_minor(&self) -> i64 {
+        self.counting().map_or(0, |attempt| attempt.voided_minor)
+    }
+
+    /// How much was given back of what was ours.
+    pub(crate) fn refunded_minor(&self) -> i64 {
+        let paid = self.refunds.iter().filter(|refund| refund.state == RefundState::Paid);
+        paid.map(|refund| refund.amount.minor).sum()
+    }
+
+    /// Whether the order rests on this attempt's money.
+    fn counts(attempt: &Attempt) -> bool {
+        attempt.state == AttemptState::Captured || attempt.state == AttemptState::Authorised && !attempt.written_off
+    }
+
+    fn fits(&self, amount: Money) -> Result<(), Refusal> {
+        match self.amount() {
+            _ if amount.minor < 0 => Err(Refusal::Negative),
+            Some(whole) if whole.currency != amount.currency => Err(Refusal::Currency),
+            _ => Ok(()),
         }
     }
 
-    fn declined(&mut self, operation: Operation, reason: &str) -> Vec<Effect> {
-        match operation {
-            Operation::Authorise if self.wish == Wish::Void => self.end_without_money(),
-            Operation::Authorise => {
-                self.state = PaymentState::Declined;
-                vec![Effect::Say(Said::Declined(reason.to_owned()))]
-            }
-            Operation::Capture => {
-                self.state = PaymentState::Expired;
-                Vec::new()
-            }
-            // Nobody may say that nothing is held: the audit shows it until somebody has looked.
-            Operation::Void => {
-                self.state = PaymentState::Authorised;
-                Vec::new()
-            }
-        }
+    fn attempt(&mut self, number: i64) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.number == number)
     }
 
-    /// Asks for what is wanted of money that is held; what is not known yet is waited for.
-    fn pursue(&mut self, trace: &TraceContext) -> Vec<Effect> {
-        let Some(held) = self.amount().filter(|_| self.state == PaymentState::Authorised) else { return Vec::new() };
-        match self.wish {
-            Wish::Hold => Vec::new(),
-            Wish::Capture(amount) => {
-                let within = Money::new(amount.minor.min(self.authorised_minor), held.currency);
-                vec![self.ask(Operation::Capture, within, trace)]
-            }
-            Wish::Void => vec![self.ask(Operation::Void, Money::new(self.authorised_minor, held.currency), trace)],
-        }
-    }
-
-    fn end_without_money(&mut self) -> Vec<Effect> {
-        self.state = PaymentState::Voided;
-        vec![Effect::Say(Said::Voided)]
-    }
-
-    fn ask(&mut self, operation: Operation, amount: Money, trace: &TraceContext) -> Effect {
-        let number = 1 + self.attempts.iter().filter(|attempt| attempt.operation == operation).map(|_| 1).sum::<i64>();
-        self.attempts.push(Attempt { operation, number, amount, trace: trace.clone(), asked_at: None, word: None });
-        Effect::Ask(operation, number)
-    }
-
-    fn maybe_sent(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.asked_at.is_some())
-    }
-
-    fn open_attempt(&mut self, operation: Operation, number: i64) -> Option<&mut Attempt> {
-        self.attempts.iter_mut().find(|attempt| attempt.operation == operation && attempt.number == number && attempt.open())
-    }
-
+    /// Money moves one way: a defect that would say otherwise stops here, before anything is kept.
     fn check(&self) {
-        let (authorised, captured, voided) = (self.authorised_minor, self.captured_minor, self.voided_minor);
-        assert!(captured == 0 || voided == 0, "{}: money is both taken and given back", self.order);
-        assert!(captured <= authorised && voided <= authorised, "{}: more is moved than was authorised", self.order);
+        for Attempt { authorised_minor: authorised, captured_minor: captured, voided_minor: voided, .. } in &self.attempts {
+            assert!(*captured == 0 || *voided == 0, "{}: money is both taken and given back", self.order);
+            assert!(captured <= authorised && voided <= authorised, "{}: more is moved than was authorised", self.order);
+        }
+        assert!(self.refunded_minor() <= self.captured_minor(), "{}: more is given back than was taken", self.order);
+    }
+}
+
+fn offered(number: i64, terms: Terms) -> Attempt {
+    let Terms { amount, token, pay_by } = terms;
+    Attempt {
+        number,
+        amount,
+        token,
+        pay_by,
+        state: AttemptState::Waiting,
+        intent: None,
+        url: None,
+        authorised_minor: 0,
+        captured_minor: 0,
+        voided_minor: 0,
+        reason: None,
+        written_off: false,
+        doubted: false,
+        changed: 0,
     }
 }
 

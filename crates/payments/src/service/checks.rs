@@ -10,6 +10,7 @@ use kernel::{Bucket, Draw, Fault, Id, Timestamp, TraceContext};
 use testkit::{Engine, TestStore, fresh};
 
 use super::*;
+use crate::domain::outcome::Standing;
 use crate::domain::payment::{How, PaymentState};
 
 const RULES: AskRules = AskRules { look_after_tries: 3, resend_within_ms: 3_600_000 };
@@ -65,8 +66,11 @@ impl Books {
     }
 
     async fn take_up(&self, lease_epoch: i64) -> Vec<Question> {
-        let keys = vec![task_key(self.order, Operation::Authorise)];
-        self.decide(move |work| super::take_up(work, &keys, lease_epoch, RULES)).await.unwrap()
+        self.take_up_of(task_key(self.order, Operation::Authorise), lease_epoch).await.into_iter().map(question).collect()
+    }
+
+    async fn take_up_of(&self, key: TaskKey, lease_epoch: i64) -> Vec<Errand> {
+        self.decide(move |work| super::take_up(work, std::slice::from_ref(&key), lease_epoch, RULES)).await.unwrap()
     }
 
     async fn answer(&self, question: &Question, lease_epoch: i64, outcome: Outcome) {
@@ -74,8 +78,12 @@ impl Books {
         self.decide(move |work| super::answer(work, &question, lease_epoch, &outcome, BACKOFF)).await.unwrap();
     }
 
+    async fn payment(&self) -> Payment {
+        self.handle().find::<Payment>(&self.order).await.unwrap().unwrap().0
+    }
+
     async fn state(&self) -> PaymentState {
-        self.handle().find::<Payment>(&self.order).await.unwrap().unwrap().0.state
+        self.payment().await.state()
     }
 
     async fn task(&self) -> Option<Task> {
@@ -85,6 +93,13 @@ impl Books {
     async fn cancel(&self) {
         let cancelling = OrderCancelling { order: self.order, reason: "gave-up".to_owned() };
         self.decide(move |work| super::cancel(work, &cancelling)).await.unwrap();
+    }
+}
+
+fn question(errand: Errand) -> Question {
+    match errand {
+        Errand::Ask(question) => question,
+        Errand::Look { .. } => panic!("no question: {errand:?}"),
     }
 }
 
@@ -100,8 +115,8 @@ async fn a_task_taken_up_twice_is_the_same_question_and_answered_once() {
     books.answer(&first[0], 1, done("pi_1")).await;
     books.answer(&second[0], 1, done("pi_2")).await;
     assert_eq!(books.state().await, PaymentState::Authorised);
-    let (payment, _) = books.handle().find::<Payment>(&books.order).await.unwrap().unwrap();
-    assert_eq!((payment.intent.as_deref(), payment.authorised_minor), (Some("pi_1"), 1000));
+    let payment = books.payment().await;
+    assert_eq!((payment.attempts[0].intent.as_deref(), payment.authorised_minor()), (Some("pi_1"), 1000));
     assert_eq!(books.task().await, None);
     assert!(books.take_up(1).await.is_empty());
 }
@@ -123,7 +138,7 @@ async fn an_overtaken_worker_neither_takes_up_nor_answers() {
 async fn an_answer_to_another_attempt_says_nothing() {
     let books = Books::with_one_task().await;
     let mut question = books.take_up(1).await.remove(0);
-    question.attempt += 1;
+    question.number += 1;
     books.answer(&question, 1, done("pi_1")).await;
     assert_eq!(books.state().await, PaymentState::Created);
 }
@@ -162,7 +177,7 @@ async fn what_was_never_asked_in_time_is_not_asked_any_more() {
     let order = books.order;
     let past = move |work: &mut Work<'_>| {
         let mut payment = (*work.load::<Payment>(&order, "payment")?).clone();
-        payment.terms.as_mut().unwrap().pay_by = Timestamp::from_millis(1);
+        payment.attempts[0].pay_by = Timestamp::from_millis(1);
         work.save(payment);
         Ok(())
     };
@@ -170,4 +185,58 @@ async fn what_was_never_asked_in_time_is_not_asked_any_more() {
     assert_eq!(books.take_up(1).await[0].how, How::TooLate);
     books.cancel().await;
     assert_eq!(books.state().await, PaymentState::Voided);
+}
+
+#[tokio::test]
+async fn a_look_that_is_wanted_while_one_is_under_way_is_looked_once_more() {
+    let books = Books::with_one_task().await;
+    let asked = books.take_up(1).await.remove(0);
+    let nudged = |id: &str| Nudge { id: id.to_owned(), order: Some(books.order) };
+    let hear = async |nudge: Nudge| books.decide(move |work| super::nudge(work, &nudge)).await.unwrap();
+    hear(nudged("evt_1")).await;
+    hear(nudged("evt_1")).await;
+    let look = books.take_up_of(look_key(books.order), 1).await.remove(0);
+    let probe = Probe { attempt: 1, key: asked.key.clone(), intent: None };
+    assert_eq!(look, Errand::Look { order: books.order, round: 1, probes: vec![probe] });
+    hear(nudged("evt_2")).await;
+    let key = (books.order, 1);
+    books.decide(move |work| looked(work, key, 1, &[], false, BACKOFF)).await.unwrap();
+    let again = books.handle().find::<Task>(&look_key(books.order)).await.unwrap().unwrap().0;
+    assert_eq!((again.attempt, again.tries), (2, 0));
+    let key = (books.order, 2);
+    books.decide(move |work| looked(work, key, 1, &[], false, BACKOFF)).await.unwrap();
+    assert_eq!(books.handle().find::<Task>(&look_key(books.order)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_refused_capture_is_not_asked_again_at_once() {
+    let books = Books::with_one_task().await;
+    let asked = books.take_up(1).await.remove(0);
+    books.answer(&asked, 1, done("pi_1")).await;
+    let delivered = OrderDelivered { order: books.order, amount: Money::new(900, "USD".parse().unwrap()) };
+    books.decide(move |work| deliver(work, &delivered)).await.unwrap();
+    let capture = task_key(books.order, Operation::Capture);
+    let asked = question(books.take_up_of(capture.clone(), 1).await.remove(0));
+    books.answer(&asked, 1, Outcome::declined("busy")).await;
+    assert_eq!(books.state().await, PaymentState::Unknown, "the truth decides");
+    books.take_up_of(look_key(books.order), 1).await;
+    let truth = Truth {
+        intent: "pi_1".to_owned(),
+        reference: books.order.to_string(),
+        standing: Standing::Authorised,
+        amount: Money::new(1000, "USD".parse().unwrap()),
+        captured_minor: 0,
+        refunded_minor: 0,
+        url: None,
+        dispute: None,
+        changed: 1,
+    };
+    let learned = [Learned { attempt: 1, truth: Some(truth) }];
+    let key = (books.order, 1);
+    let now = books.handle().runtime().now();
+    books.decide(move |work| looked(work, key, 1, &learned, false, BACKOFF)).await.unwrap();
+    let again = books.handle().find::<Task>(&capture).await.unwrap().unwrap().0;
+    assert_eq!(again.attempt, 2, "a new key, since the one before is proved dead");
+    assert!(again.next_at >= now.plus_ms(BACKOFF.first_ms / 2));
+    assert_eq!(books.state().await, PaymentState::Authorised);
 }

@@ -1,23 +1,20 @@
-//! What can be read, and by whom: payments, facts, breaches, the provider's books, the comparison of both; and that tables
-//! and reads fit their database.
+//! What can be read, and by whom: payments, facts, breaches, differences; and that tables and reads fit their database.
+//! Leaves what differs from the provider's books to `sweep`.
 
 use std::sync::Arc;
 
 use contracts::StoreId;
-use payments::Provider;
+use payments::SandboxProvider;
 use testkit::{Engine, some_id};
 use web::{Role, StatusCode};
 
-use crate::providers::Nobody;
-use crate::shop::{Shop, database, money, quick, store_id};
+use crate::shop::{Shop, database, quick, store_id};
 
 testkit::on_both! { tables_and_reads_fit_the_database }
 
 async fn tables_and_reads_fit_the_database(engine: Engine) {
-    let config = quick();
-    let database = database(engine, &config).await;
-    database.assert_fits(&payments::service(&config, Arc::new(Nobody))).await;
-    database.assert_fits(&payments::sandbox(&config)).await;
+    let payments = payments::service(&quick(), Arc::new(SandboxProvider::default()));
+    database(engine).await.assert_fits(&payments).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +44,8 @@ async fn who_may_read_what() {
         ("/v1/admin/payments?limit=0", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
         ("/v1/admin/payments?after=x", vec![(Role::Admin, None)], StatusCode::BAD_REQUEST),
         ("/v1/admin/payments/milk", vec![(Role::Admin, None)], StatusCode::NOT_FOUND),
-        ("/v1/admin/sandbox/intents", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/payments/differences", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
+        ("/v1/admin/payments/differences", vec![(Role::Admin, None)], StatusCode::OK),
         ("/v1/admin/audit/payments/facts", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
         ("/v1/admin/audit/payments/breaches", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
         ("/v1/admin/audit/payments/reconcile", vec![(Role::Manager, None)], StatusCode::FORBIDDEN),
@@ -77,38 +75,15 @@ async fn lists_go_page_by_page() {
     let facts = shop.all_settled(17).await;
     let named = |items: &[web::Json]| items.iter().map(|item| item["order"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(named(&facts), orders);
-    assert_eq!(facts[0]["sums"].as_object().unwrap().keys().collect::<Vec<_>>(), ["authorised", "captured", "voided"]);
+    assert_eq!(
+        facts[0]["sums"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["authorised", "captured", "refunded", "voided"]
+    );
     let all = shop.all("/v1/admin/payments").await;
     assert_eq!(named(&all).into_iter().rev().collect::<Vec<_>>(), orders, "the latest first");
     let declined = shop.read("/v1/admin/payments?state=declined&limit=100").await;
     assert_eq!(declined["items"].as_array().unwrap().len(), 8);
     assert_eq!(declined["items"][0]["reason"], "card-declined");
-    assert_eq!(shop.all("/v1/admin/sandbox/intents").await.len(), 9);
+    assert_eq!(shop.all_intents().await.len(), 9);
     shop.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn money_that_only_the_provider_knows_of_is_found() {
-    let shop = Shop::open(Engine::Sqlite).await;
-    let mut strays = Vec::new();
-    for index in 0..20 {
-        let order = shop.order();
-        if index % 2 == 0 {
-            shop.reserve(order, "tok_ok").await;
-        } else {
-            shop.provider().authorise(&format!("somebody:{index}"), order, money(5), "tok_ok").await;
-            strays.push(order.to_string());
-        }
-    }
-    strays.sort();
-    shop.all_settled(10).await;
-    let found = shop.all("/v1/admin/audit/payments/reconcile").await;
-    let subjects: Vec<&str> = found.iter().map(|breach| breach["subject"].as_str().unwrap()).collect();
-    assert_eq!(subjects, strays);
-    assert!(found.iter().all(|breach| breach["rule"] == "intent-theirs-only"));
-
-    // The same key with other parameters is not the same question.
-    let reused = shop.provider().authorise("somebody:1", shop.order(), money(6), "tok_ok").await;
-    assert_eq!(reused, payments::Outcome::declined("key-reused"));
-    assert!(!shop.provider().find("never asked").await.known());
 }

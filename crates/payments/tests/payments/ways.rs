@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use kernel::Draw;
+use payments::Standing;
 use testkit::Engine;
 
-use crate::providers::{Doubled, Gate, Gated, Nobody};
+use crate::line::{Gate, Line};
 use crate::shop::{Shop, quick};
 
 const AUTHORISED: &str = "payment.authorised.v1";
@@ -42,8 +43,8 @@ async fn money_is_held_and_taken(engine: Engine) {
     assert_eq!((&payment["authorised_minor"], &payment["captured_minor"]), (&1000.into(), &900.into()));
     let intents = shop.intents(order).await;
     assert_eq!(intents.len(), 1);
-    assert_eq!(intents[0]["captured_minor"], 900);
-    assert_eq!(intents[0]["id"], payment["intent"]);
+    assert_eq!(intents[0].captured_minor, 900);
+    assert_eq!(intents[0].intent, payment["intent"].as_str().unwrap());
     assert_eq!(shop.said(order).await, [AUTHORISED, CAPTURED]);
 
     // More than was authorised is not taken.
@@ -83,7 +84,7 @@ async fn tokens_end_where_they_should(engine: Engine) {
         assert_eq!(shop.said(*order).await, [*said, VOIDED], "{token}");
         let books = shop.intents(*order).await;
         assert_eq!(books.len(), *intents);
-        assert!(books.iter().all(|intent| intent["voided_minor"] == 1000 && intent["captured_minor"] == 0), "{token}");
+        assert!(books.iter().all(|truth| truth.standing == Standing::Voided), "{token}");
     }
     shop.close().await;
 }
@@ -100,7 +101,7 @@ async fn an_effect_whose_answer_was_lost_is_not_done_again(engine: Engine) {
         let payment = shop.settled(order, "authorised").await;
         let intents = shop.intents(order).await;
         assert_eq!(intents.len(), 1, "held once by the provider's own books");
-        assert_eq!(intents[0]["id"], payment["intent"]);
+        assert_eq!(intents[0].intent, payment["intent"].as_str().unwrap());
         assert_eq!(payment["attempts"].as_array().unwrap().len(), 1, "one attempt, one key");
         assert_eq!(shop.said(order).await, [AUTHORISED]);
     }
@@ -128,7 +129,7 @@ async fn two_workers_on_one_database_ask_once(engine: Engine) {
 }
 
 async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
-    let shop = Shop::open_with(engine, quick(), |sandbox| Arc::new(Doubled(sandbox))).await;
+    let shop = Shop::open_with(engine, quick(), |sandbox| Arc::new(Line::Twice(sandbox))).await;
     let (taken, given_back) = (shop.order(), shop.order());
     shop.reserve(taken, "tok_ok").await;
     shop.reserve(given_back, "tok_ok").await;
@@ -144,7 +145,7 @@ async fn a_question_that_arrives_twice_is_done_once(engine: Engine) {
 async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engine: Engine) {
     let gate = Gate::closed();
     let behind = gate.clone();
-    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Line::Gated(sandbox, behind.clone()))).await;
     let (held, refused) = (shop.order(), shop.order());
     shop.reserve(held, "tok_ok").await;
     shop.reserve(refused, "tok_decline").await;
@@ -161,7 +162,7 @@ async fn an_order_given_up_while_asking_is_voided_when_the_answer_is_known(engin
         shop.settled(order, "voided").await;
         assert_eq!(shop.said(order).await, [VOIDED]);
     }
-    assert_eq!(shop.intents(held).await[0]["voided_minor"], 1000);
+    assert_eq!(shop.intents(held).await[0].standing, Standing::Voided);
     assert!(shop.intents(refused).await.is_empty());
     shop.close().await;
 }
@@ -185,14 +186,14 @@ async fn an_order_given_up_before_it_was_to_be_paid_is_never_authorised(engine: 
 async fn a_worker_that_dies_while_asking_is_succeeded(engine: Engine) {
     let gate = Gate::closed();
     let behind = gate.clone();
-    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    let shop = Shop::open_with(engine, quick(), move |sandbox| Arc::new(Line::Gated(sandbox, behind.clone()))).await;
     let order = shop.order();
     shop.reserve(order, "tok_ok").await;
     shop.until("it is being asked", async || gate.arrived() == 1).await;
     shop.payments.shut_down().await;
 
     // The line is dead at first: the next process does not know either, and keeps asking.
-    let unlucky = shop.another(Arc::new(Nobody)).await;
+    let unlucky = shop.another(Arc::new(Line::Dead)).await;
     let unknown = async || shop.read(&format!("/v1/admin/payments/{order}")).await["state"] == "unknown";
     shop.until("it is unknown", unknown).await;
     unlucky.close().await;
@@ -233,7 +234,7 @@ async fn orders_given_up_at_any_moment_keep_nothing(engine: Engine) {
         assert_eq!(fact["sums"]["captured"], 0);
         assert_eq!(fact["sums"]["voided"], fact["sums"]["authorised"]);
     }
-    assert!(shop.all("/v1/admin/sandbox/intents").await.iter().all(|intent| intent["state"] == "voided"));
+    assert!(shop.all_intents().await.iter().all(|truth| truth.standing == Standing::Voided));
     shop.close().await;
 }
 
@@ -250,7 +251,7 @@ async fn few_calls_at_once_serve_everybody_without_waiting_for_the_clock(engine:
     let gate = Gate::closed();
     let behind = gate.clone();
     let config = payments::Config { calls_max: 2, worker_every_ms: 60_000, ..quick() };
-    let shop = Shop::open_with(engine, config, move |sandbox| Arc::new(Gated(sandbox, behind.clone()))).await;
+    let shop = Shop::open_with(engine, config, move |sandbox| Arc::new(Line::Gated(sandbox, behind.clone()))).await;
     for _ in 0..10 {
         shop.reserve(shop.order(), "tok_ok").await;
     }

@@ -1,7 +1,11 @@
 //! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two processes on one PostgreSQL,
 //! with the server killed, with a rush for the last units. Leaves the parts to the tests of their crates.
 
+#[path = "../harness/mod.rs"]
+mod harness;
 mod operating;
-mod server;
+mod races;
 mod stories;
+mod till;
+mod ways_out;
 mod words;

@@ -5,8 +5,8 @@ use std::process::Output;
 
 use testkit::{Engine, admin};
 
-use crate::server::{Server, swiftcart};
-use crate::stories::{migrate, said};
+use crate::harness::{Server, migrate, swiftcart};
+use crate::stories::said;
 
 /// Every copy that there is.
 const COPIES: [(&str, &str); 12] = [

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use testkit::Engine;
 
-use crate::server::{Server, swiftcart};
+use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
+
+/// How often an audit may find that money is still on its way.
+const AUDITS_MAX: usize = 60;
 
 /// How often the server is killed in the story of kills.
 const KILLS: usize = 4;
@@ -100,6 +103,50 @@ fn killed(mut server: Server) {
     assert!(content, "{report:#}");
 }
 
+/// A shop whose money is moved by another process, which makes mistakes and is killed on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_pays_through_a_provider_of_its_own_process() {
+    let (here, there) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let address = free_address();
+    let mut bank = Bank::start(there.path(), &address, &["--faults-percent", "20", "--faults-seed", "4"], &[]);
+    let settings = std::fs::read_to_string(bank.settings()).expect("the settings of the shop");
+    let key = bank.key();
+    assert!(!bank.said().contains(&key) && bank.said().contains("provider.toml"), "{}", bank.said());
+
+    // A shop that does not wait long for an answer that does not come.
+    let config = here.path().join("shop.toml");
+    let impatient = "[payments]\ncall_timeout_ms = 500\nretry_first_ms = 20\nretry_longest_ms = 200\n";
+    std::fs::write(&config, format!("{impatient}{settings}")).expect("a file");
+    let server = Server::start_at(address, here.path(), &["--config", &config.display().to_string()]);
+    for _ in 0..2 {
+        let output = server.load(&[], &["replay", &baskets(), "--shoppers", "8"]);
+        // Its audit comes at once, and money that was asked for may still be on its way.
+        assert!(said(&output).contains("open                0"), "{}", said(&output));
+        bank.restart(&[]);
+    }
+    settled(&server);
+    let (status, books) = bank.books(&key);
+    assert_eq!(status, 200, "the key stays the same");
+    assert!(books["captured"].as_i64() > Some(30), "{books:#}");
+    for nothing in ["authorised_open", "captured_twice", "open_twice", "open_beside_captured"] {
+        assert_eq!(books[nothing], 0, "{nothing} in {books:#}");
+    }
+    assert_eq!(bank.books("another key").0, 401);
+}
+
+/// Waits until the audit is content.
+fn settled(server: &Server) {
+    let mut last = None;
+    for _ in 0..AUDITS_MAX {
+        let (report, content) = server.audit();
+        if content {
+            return;
+        }
+        last = Some(report);
+    }
+    panic!("it never settled: {last:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rush_sells_what_there_is_and_no_more() {
     let data = tempfile::tempdir().expect("a directory");
@@ -110,9 +157,4 @@ async fn a_rush_sells_what_there_is_and_no_more() {
     }
     let (report, content) = server.audit();
     assert!(content, "{report:#}");
-}
-
-pub(crate) fn migrate(url: &str) {
-    let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
-    assert!(output.status.success(), "{}", said(&output));
 }

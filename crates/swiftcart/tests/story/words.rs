@@ -1,6 +1,6 @@
 //! What the program says when it is started wrongly. Leaves stories that go well to `stories`.
 
-use crate::server::{Server, swiftcart};
+use crate::harness::{Server, swiftcart};
 
 fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = swiftcart().args(arguments).envs(environment.iter().copied()).output().expect("it runs");
@@ -31,4 +31,21 @@ fn unknown_settings_are_all_told_at_once() {
 fn a_database_that_is_none_is_refused() {
     let said = refusal(&["serve", "--database", "mysql://localhost/shop", "--listen", "127.0.0.1:0"], &[]);
     assert!(said.contains("postgres://"), "{said}");
+}
+
+#[test]
+fn a_provider_is_started_with_what_it_can_use() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    for (wrong, word) in [
+        (["--webhook-url", "ftp://shop"], "http://127.0.0.1:4242"),
+        (["--faults-percent", "101"], "0..=100"),
+        (["--key", "short"], "16 to 256"),
+    ] {
+        let said = refusal(&["sandbox-provider", "--listen", "127.0.0.1:0", "--data", &directory, wrong[0], wrong[1]], &[]);
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    let help = swiftcart().args(["sandbox-provider", "--help"]).output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("swiftcart --config sandbox-data/provider.toml"), "{help}");
 }

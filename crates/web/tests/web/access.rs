@@ -7,6 +7,9 @@ use web::{Access, Answer, Body, Call, Caller, Grant, Json, Person, Role, Routes,
 
 use crate::shop::{Shop, ask};
 
+/// The header in which the keys of these tests are shown.
+const KEY: &str = "provider-key";
+
 async fn pass() -> Result<Answer, Fault> {
     Ok(Answer::no_content())
 }
@@ -16,6 +19,8 @@ fn kinds() -> Vec<Access> {
     kinds.extend(Role::ALL.map(Access::role));
     kinds.push(Access::any_of([Who::CartBearer, Who::Role(Role::Picker)]));
     kinds.push(Access::customer().or(Who::CartBearer));
+    kinds.push(Access::key_holder(KEY));
+    kinds.push(Access::role(Role::Admin).or(Who::KeyHolder(KEY)));
     kinds
 }
 
@@ -23,6 +28,7 @@ fn kinds() -> Vec<Access> {
 enum Shown {
     Nobody,
     Capability,
+    Key,
     Role(Role),
     RoleAndCapability(Role),
 }
@@ -30,7 +36,7 @@ enum Shown {
 /// The answer that the matrix demands, written the other way round than the code.
 fn expected(access: &Access, shown: Shown) -> u16 {
     let (role, capability) = match shown {
-        Shown::Nobody => (None, false),
+        Shown::Nobody | Shown::Key => (None, false),
         Shown::Capability => (None, true),
         Shown::Role(role) => (Some(role), false),
         Shown::RoleAndCapability(role) => (Some(role), true),
@@ -38,6 +44,7 @@ fn expected(access: &Access, shown: Shown) -> u16 {
     let admitted = access.kinds().iter().any(|who| match (who, role) {
         (Who::Anyone, _) | (Who::SignedIn, Some(_)) => true,
         (Who::CartBearer, _) => capability,
+        (Who::KeyHolder(_), _) => matches!(shown, Shown::Key),
         (Who::Role(wanted), Some(role)) => *wanted == role || role == Role::Admin,
         (Who::SignedIn | Who::Role(_), None) => false,
     });
@@ -57,7 +64,7 @@ async fn each_access_admits_its_own_and_nobody_else() {
     }
     let list = routes.list();
     let router = shop.door.open(routes);
-    let mut callers = vec![Shown::Nobody, Shown::Capability];
+    let mut callers = vec![Shown::Nobody, Shown::Capability, Shown::Key];
     callers.extend(Role::ALL.map(Shown::Role));
     callers.extend(Role::ALL.map(Shown::RoleAndCapability));
     for info in list {
@@ -66,6 +73,7 @@ async fn each_access_admits_its_own_and_nobody_else() {
             let call = match *shown {
                 Shown::Nobody => call,
                 Shown::Capability => call.capability("some.seal"),
+                Shown::Key => call.header(web::HeaderName::from_static(KEY), "a key"),
                 Shown::Role(role) => call.bearer(&shop.token(role)),
                 Shown::RoleAndCapability(role) => call.bearer(&shop.token(role)).capability("some.seal"),
             };
@@ -113,8 +121,8 @@ fn a_grant_covers_its_store_or_all() {
 
 #[test]
 fn access_and_routes_print_as_a_line() {
-    let access = Access::any_of([Who::CartBearer, Who::Role(Role::Picker)]);
+    let access = Access::any_of([Who::CartBearer, Who::KeyHolder(KEY), Who::Role(Role::Picker)]);
     let routes = Routes::<()>::new("orders").get("/v1/orders/{id}", access, pass);
-    assert_eq!(routes.list()[0].to_string(), "GET /v1/orders/{id} (orders): cart-bearer | picker");
+    assert_eq!(routes.list()[0].to_string(), "GET /v1/orders/{id} (orders): cart-bearer | key-holder | picker");
     assert_eq!(Access::any_of([]).to_string(), "nobody");
 }

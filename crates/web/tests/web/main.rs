@@ -9,6 +9,7 @@ mod door;
 mod fuzz;
 mod pages;
 mod path_and_query;
+mod peers;
 mod problems;
 mod seals;
 mod serving;

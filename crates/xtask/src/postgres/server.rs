@@ -85,6 +85,25 @@ impl Server {
         Ok(())
     }
 
+    /// Kills the server as a power cut would, and starts it again on the same port and directory.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub(super) fn crash(mut self) -> Result<Self> {
+        self.process.kill().context("PostgreSQL cannot be killed")?;
+        self.process.wait().context("PostgreSQL cannot be waited for")?;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(START_MAX_SECONDS) {
+            // The lock file of the dead must not tell that the new one is ready; while its last children end, a new one refuses.
+            let _ = std::fs::remove_file(self.home.data().join("postmaster.pid"));
+            self.process = self.home.spawn(&self.programs, self.port)?;
+            if self.wait_until_ready()? {
+                return Ok(self);
+            }
+        }
+        bail!("PostgreSQL did not come back; its log:\n{}", super::tail(&self.home.log()))
+    }
+
     /// Waits until the server says in its lock file that it is ready, or has ended (`false`).
     ///
     /// A connection would not tell whose server answers; the lock file is this one's word.

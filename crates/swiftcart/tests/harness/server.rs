@@ -1,29 +1,17 @@
-//! A server of the real binary in a directory of its own, and the other commands against it.
-//! Leaves what is expected of them to the stories.
+//! A shop as a process in a directory of its own, and the other commands against it.
+//! Leaves its life to `process`.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
-/// The binary under test.
-pub(crate) fn swiftcart() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swiftcart"));
-    command.env("SWIFTCART__SERVER__LOG", "warn");
-    command
-}
-
-/// A free port: taken and let go again, so that a server that is killed can come back to it.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
-}
+use super::process::{Process, free_address, swiftcart};
+use super::requests::request;
 
 /// A shop as a process.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     address: String,
     data: PathBuf,
     arguments: Vec<String>,
@@ -32,10 +20,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a shop with its data in `data`, and waits until it says that it is open.
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_at(free_address(), data, arguments)
+    }
+
+    /// The same at an address that somebody knows already.
+    pub(crate) fn start_at(address: String, data: &Path, arguments: &[&str]) -> Self {
+        let server = Self::try_start(address, data, arguments, &[]);
+        assert!(server.is_open(), "the server ended before it was open");
+        server
+    }
+
+    /// Starts a shop at `address` with this environment, and waits until it is open or has ended.
+    pub(crate) fn try_start(address: String, data: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let address = free_address();
-        let child = open(data, &address, &arguments);
-        Self { child, address, data: data.to_owned(), arguments }
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let process = open(data, &address, &arguments, &environment);
+        Self { process, address, data: data.to_owned(), arguments }
+    }
+
+    /// Whether it was open before it ended, if it has.
+    pub(crate) fn is_open(&self) -> bool {
+        self.process.open
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -48,16 +57,30 @@ impl Server {
 
     /// Kills it as a power cut would, and starts it again at the same address.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.child.kill().expect("kill -9");
-        self.child.wait().expect("its end");
-        self.child = open(&self.data, &self.address, &self.arguments);
+        assert!(self.restart_with(&[]), "the server ended before it was open");
+    }
+
+    /// Kills it, unless it is dead already, and starts it again with more environment. Says whether it was open before it
+    /// ended, if it has.
+    pub(crate) fn restart_with(&mut self, environment: &[(&str, &str)]) -> bool {
+        self.process.kill();
+        self.process = open(&self.data, &self.address, &self.arguments, environment);
+        self.is_open()
+    }
+
+    /// Waits until it has ended by itself; says whether it did within the time.
+    pub(crate) fn ends_within(&self, seconds: u64) -> bool {
+        self.process.ends_within(seconds)
+    }
+
+    /// Sends it a signal, as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
     }
 
     /// Asks it to stop, as a supervisor would, and waits for its end.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("the command kill");
-        assert!(asked.success());
-        self.child.wait().expect("its end")
+        self.process.stop()
     }
 
     /// `load` with these arguments against this server and `others`.
@@ -91,18 +114,7 @@ impl Server {
 
     /// One request; `None` if the server is not there or goes away meanwhile.
     pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
-        );
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let text = answer.split_once("\r\n\r\n")?.1;
-        Some((status, serde_json::from_str(text).unwrap_or(Value::Null)))
+        request(&self.address, method, path, headers, body)
     }
 
     /// How many orders there are, as far as the server answers.
@@ -123,22 +135,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Brings the PostgreSQL at `url` up to date.
+pub(crate) fn migrate(url: &str) {
+    let output = swiftcart().args(["migrate", "--database", url]).output().expect("migrate runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn open(data: &Path, address: &str, arguments: &[String]) -> Child {
+fn open(data: &Path, address: &str, arguments: &[String], environment: &[(&str, &str)]) -> Process {
     let mut command = swiftcart();
     command.arg("serve").arg("--data").arg(data).args(["--listen", address]).args(arguments);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let open = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("SwiftCart is open at"));
-    assert!(open, "the server ended before it was open: {:?}", child.wait());
-    // What it says later must not fill the pipe.
-    std::thread::Builder::new().spawn(move || lines.map_while(Result::ok).for_each(drop)).expect("a thread");
-    child
+    command.envs(environment.iter().copied());
+    Process::start(command, "SwiftCart is open at")
 }

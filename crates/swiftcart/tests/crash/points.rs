@@ -1,0 +1,74 @@
+//! Every fail point, one after the other: the process dies there, comes back, and goes on. The points are read from the
+//! source, and which of them are reached is written down by the processes, so a new step is crashed without anybody listing it.
+//! Leaves crashes between the steps to `storms`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::shop::{Base, Shop};
+
+/// How long a process may take to come again to a point that was reached before.
+const REACHED_WITHIN_S: u64 = 40;
+
+/// What tells a process what to do at its points.
+const DEEDS: &str = "SWIFTCART_FAIL_POINTS";
+
+/// What happens seldom happens often here.
+const HASTY: [(&str, &str); 1] = [("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_at_any_step_loses_nothing() {
+    let mut crashed = every_point(&Base::Sqlite).await;
+    crashed.append(&mut every_point(&Base::Postgres(1)).await);
+    let points = xtask::fail_points::all().expect("the points of the source");
+    let never: Vec<&str> = points.iter().map(|point| point.name.as_str()).filter(|name| !crashed.contains(*name)).collect();
+    assert_eq!(never, Vec::<&str>::new(), "no story comes to these fail points");
+}
+
+/// Crashes a shop at every point that it comes to, and tells which these were.
+async fn every_point(base: &Base) -> BTreeSet<String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (of_shop, of_provider) = (directory.path().join("shop"), directory.path().join("provider"));
+    let records = [&of_shop, &of_provider].map(|file| format!("record={}", file.display()));
+    let mut shop = Shop::recorded(base, &HASTY, (DEEDS, &records[0]), (DEEDS, &records[1])).await;
+    shop.traffic(1).end().unwrap_or_else(|failed| panic!("{failed}"));
+    let (reached, theirs) = (names(&of_shop), names(&of_provider));
+    let theirs: BTreeSet<String> = theirs.difference(&reached).cloned().collect();
+
+    let traffic = shop.traffic(2);
+    let mut at_birth = Vec::new();
+    for (number, point) in reached.iter().enumerate() {
+        let crash = format!("crash={point}@{}", 1 + number % 3);
+        let open = shop.restart(0, &[(DEEDS, &crash)]);
+        if open && !shop.servers[0].ends_within(REACHED_WITHIN_S) {
+            at_birth.push(point);
+        }
+        assert!(!traffic.has_failed(), "at {point}: {:?}", traffic.end());
+    }
+    assert!(shop.restart(0, &[]), "the shop opens at last");
+    for point in &theirs {
+        let died = shop.crash_provider((DEEDS, &format!("crash={point}@1")), REACHED_WITHIN_S);
+        assert!(died, "the provider does not come to {point} again");
+        assert!(!traffic.has_failed(), "at {point}: {:?}", traffic.end());
+    }
+    let rounds = traffic.end().unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(shop.faults(), Vec::<String>::new());
+    for point in &at_birth {
+        dies_at_birth(base, point).await;
+    }
+    let (all, born) = (reached.len() + theirs.len(), at_birth.len());
+    println!("{base:?}: died at {all} fail points, {born} of them while the shop was made; {rounds} rounds of baskets meanwhile");
+    reached.into_iter().chain(theirs).collect()
+}
+
+/// Makes a shop that dies at `point` while it is made, and once more without.
+async fn dies_at_birth(base: &Base, point: &str) {
+    let (mut shop, died) = Shop::try_open(base, (DEEDS, &format!("crash={point}@1"))).await;
+    assert!(died, "a shop comes to {point} neither while it lives nor while it is made");
+    assert!(shop.restart(0, &[]), "a shop that died at {point} while it was made opens at last");
+    assert_eq!(shop.faults(), Vec::<String>::new(), "{point}");
+}
+
+fn names(file: &Path) -> BTreeSet<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,163 @@
+//! A shop under test: one or two processes on a database, and the provider that moves its money.
+//! Leaves when which of them dies to the tests.
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::{PostgresServer, Proxy};
+
+use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
+use crate::traffic::Traffic;
+
+/// How many of a hundred questions to the provider go wrong.
+const FAULTS_PERCENT: u64 = 20;
+
+/// Where a shop keeps its rows.
+#[derive(Debug)]
+pub(crate) enum Base {
+    /// One process with the embedded database.
+    Sqlite,
+    /// So many processes on one PostgreSQL, which is theirs alone.
+    Postgres(usize),
+}
+
+impl Base {
+    fn processes(&self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres(processes) => *processes,
+        }
+    }
+}
+
+/// A shop and everything around it.
+pub(crate) struct Shop {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) postgres: Option<PostgresServer>,
+    pub(crate) proxy: Option<Proxy>,
+    migration_died: bool,
+    bank: Bank,
+    environment: Vec<(String, String)>,
+    /// The directories, which go last.
+    _directories: Vec<TempDir>,
+}
+
+impl Shop {
+    /// Opens a shop of its own. `environment` goes to each of its processes at every start.
+    pub(crate) async fn open(base: &Base, seed: u64, environment: &[(&str, &str)]) -> Self {
+        let shop = Self::make(base, seed, environment, &[], &[]).await;
+        assert!(shop.servers.iter().all(Server::is_open), "each process opens");
+        shop
+    }
+
+    /// Opens a shop whose making and first life are written down by shop and provider, as the two tell.
+    pub(crate) async fn recorded(base: &Base, environment: &[(&str, &str)], shop: (&str, &str), provider: (&str, &str)) -> Self {
+        let shop = Self::make(base, 1, environment, &[shop], &[provider]).await;
+        assert!(shop.servers[0].is_open(), "it opens");
+        shop
+    }
+
+    /// Makes a shop with `crash` in the environment of what makes it; says whether anything died of it.
+    pub(crate) async fn try_open(base: &Base, crash: (&str, &str)) -> (Self, bool) {
+        let shop = Self::make(base, 1, &[], &[crash], &[]).await;
+        let died = shop.migration_died || !shop.servers[0].is_open() || shop.servers[0].ends_within(1);
+        (shop, died)
+    }
+
+    /// `once` goes to the first start alone, and to that of the provider goes `provider_once`.
+    async fn make(
+        base: &Base,
+        seed: u64,
+        environment: &[(&str, &str)],
+        once: &[(&str, &str)],
+        provider_once: &[(&str, &str)],
+    ) -> Self {
+        let directory = || tempfile::tempdir().expect("a directory");
+        let (books, data) = (directory(), directory());
+        let (mut postgres, mut proxy, mut migration_died) = (None, None, false);
+        if let Base::Postgres(_) = base {
+            let server = PostgresServer::start();
+            migration_died = !try_migrate(&server.url, once);
+            migrate(&server.url);
+            proxy = Some(Proxy::before(&server.url).await);
+            postgres = Some(server);
+        }
+        let address = free_address();
+        let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
+        let faults = ["--faults-percent", &percent, "--faults-seed", &seed];
+        let bank = Bank::start(books.path(), &address, &faults, provider_once);
+        let usual: Vec<(String, String)> = owned(environment).collect();
+        let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
+        let config = bank.settings().display().to_string();
+        let database = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]);
+        let arguments: Vec<&str> = ["--config", &config].into_iter().chain(database).collect();
+        let mut servers = vec![Server::try_start(address, data.path(), &arguments, &first)];
+        let mut directories = vec![books, data];
+        for _ in 1..base.processes() {
+            let data = directory();
+            servers.push(Server::try_start(free_address(), data.path(), &arguments, &usual));
+            directories.push(data);
+        }
+        Self { servers, postgres, proxy, migration_died, bank, environment: usual, _directories: directories }
+    }
+
+    /// Shoppers and everybody else come in.
+    pub(crate) fn traffic(&self, seed: u64) -> Traffic {
+        let urls: Vec<String> = self.servers.iter().map(Server::url).collect();
+        Traffic::begin(&urls, &self.servers[0].logins(), seed)
+    }
+
+    /// Kills the process of this number, unless it is dead, and starts it again with `more` environment; says whether it was
+    /// open before it ended, if it has.
+    pub(crate) fn restart(&mut self, number: usize, more: &[(&str, &str)]) -> bool {
+        let usual = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
+        self.servers[number].restart_with(&environment)
+    }
+
+    /// Starts the provider so that it dies of `crash`, waits for that, and starts it again; says whether it died.
+    pub(crate) fn crash_provider(&mut self, crash: (&str, &str), within_s: u64) -> bool {
+        self.bank.restart(&[crash]);
+        let died = self.bank.ends_within(within_s);
+        self.bank.restart(&[]);
+        died
+    }
+
+    /// Waits until each lease is held, or held again, by a process that is not frozen: one that was renewed by now lives longer
+    /// than any of before.
+    pub(crate) async fn until_leases_pass_on(&self) {
+        let postgres = self.postgres.as_ref().expect("leases are on PostgreSQL");
+        let admin = testkit::admin(&postgres.url).await;
+        let newest = "SELECT COALESCE(MAX(until), 0) FROM engine_lease";
+        let oldest = "SELECT COALESCE(MIN(until), 0) FROM engine_lease";
+        let before: i64 = admin.query_one(newest, &[]).await.expect("leases").get(0);
+        while admin.query_one(oldest, &[]).await.expect("leases").get::<_, i64>(0) <= before {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What is wrong at the end: by the quiescent audit, or by the provider's own books.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let (report, content) = self.servers[0].audit();
+        let mut faults = Vec::new();
+        if !content {
+            faults.push(format!("{report:#}"));
+        }
+        let (_, books) = self.bank.books(&self.bank.key());
+        for what in ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"] {
+            if books[what] != Value::from(0) {
+                faults.push(format!("by the provider's books, {what} is {}", books[what]));
+            }
+        }
+        faults
+    }
+}
+
+fn owned(environment: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+}
+
+/// Brings the PostgreSQL at `url` up to date with this environment; says whether that went well.
+fn try_migrate(url: &str, environment: &[(&str, &str)]) -> bool {
+    let output = swiftcart().args(["migrate", "--database", url]).envs(environment.iter().copied()).output();
+    output.expect("migrate runs").status.success()
+}

@@ -1,0 +1,14 @@
+//! The real binary as processes: shops, payment providers, and requests to them. Shared by the stories and the crash suite.
+//! Leaves what is expected of them to those.
+
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
+mod bank;
+mod process;
+mod requests;
+mod server;
+
+pub(crate) use bank::Bank;
+pub(crate) use process::{free_address, swiftcart};
+pub(crate) use requests::{request, send_form};
+pub(crate) use server::{Server, migrate};
