@@ -247,6 +247,29 @@ pub(crate) fn set_places(work: &mut Work<'_>, store: StoreId, slot: SlotKey, pla
     Ok(Stored { status: 200, resource: slot.to_string() })
 }
 
+/// Says a slot again that can still be ordered, for whoever rebuilds a copy of it.
+pub(crate) fn say_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    let now = work.now();
+    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.places > 0 && slot.cutoff_at > now && slot.withdrawn.is_none());
+    open.map_or(Ok(()), |slot| work.emit(&SlotOffered { store: slot.store, slot: slot.slot(), places: slot.places }))
+}
+
+/// Says of a slot that it is closed, if there is none or it is withdrawn, for whoever copied that it can be ordered.
+pub(crate) fn say_no_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
+    match work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none()) {
+        Some(_) => Ok(()),
+        None => work.emit(&SlotClosed { store: key.0, slot: key.1 }),
+    }
+}
+
+/// Says again how much is left of a SKU, for whoever rebuilds a copy of it.
+pub(crate) fn say_supply(work: &mut Work<'_>, key: &(StoreId, String)) -> Result<(), Stop> {
+    let Some(supply) = work.find::<Supply>(key)? else { return Ok(()) };
+    let Some(sku) = key.1.strip_prefix(SKUS_BEGIN) else { return Ok(()) };
+    let sku = sku.parse().map_err(|_| Stop::Broken(format!("`{sku}` is no SKU")))?;
+    work.emit(&SupplyChanged { store: key.0, thing: Thing::Sku(sku), band: Band::of(supply.available) })
+}
+
 /// Takes a slot away: from now on nobody gets a place of it, and everybody who holds one is told.
 pub(crate) fn withdraw(work: &mut Work<'_>, store: StoreId, slot: SlotKey, by: &By) -> Result<Stored, Stop> {
     let offered = allowed(work, store, slot, Move::Withdraw)?;
@@ -321,29 +344,6 @@ fn note(work: &mut Work<'_>, store: StoreId, starts_at: SlotKey, did: Move, plac
 /// What comes before every id.
 pub(crate) fn before_all() -> Id {
     Id::from_bytes([0; 16])
-}
-
-/// Says a slot again that can still be ordered, for whoever rebuilds a copy of it.
-pub(crate) fn say_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
-    let now = work.now();
-    let open = work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none() && slot.places > 0 && slot.cutoff_at > now);
-    open.map_or(Ok(()), |slot| work.emit(&SlotOffered { store: slot.store, slot: slot.slot(), places: slot.places }))
-}
-
-/// Says of a slot that it is closed, if there is none or it was withdrawn, for whoever copied that there is.
-pub(crate) fn say_no_slot(work: &mut Work<'_>, key: &(StoreId, SlotKey)) -> Result<(), Stop> {
-    match work.find::<OfferedSlot>(key)?.filter(|slot| slot.withdrawn.is_none()) {
-        Some(_) => Ok(()),
-        None => work.emit(&SlotClosed { store: key.0, slot: key.1 }),
-    }
-}
-
-/// Says again how much is left of a SKU, for whoever rebuilds a copy of it.
-pub(crate) fn say_supply(work: &mut Work<'_>, key: &(StoreId, String)) -> Result<(), Stop> {
-    let Some(supply) = work.find::<Supply>(key)? else { return Ok(()) };
-    let Some(sku) = key.1.strip_prefix(SKUS_BEGIN) else { return Ok(()) };
-    let sku = sku.parse().map_err(|_| Stop::Broken(format!("`{sku}` is no SKU")))?;
-    work.emit(&SupplyChanged { store: key.0, thing: Thing::Sku(sku), band: Band::of(supply.available) })
 }
 
 /// The level of a thing; nothing, if there is no supply of it.

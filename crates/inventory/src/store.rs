@@ -340,18 +340,6 @@ pub(crate) static HELD_OF_NOTHING: Read = Read {
     answer: &[Kind::Id, Kind::Text, Kind::Id, Kind::Int],
 };
 
-/// What is there of each SKU beside what its movements add up to, by store and thing: store and thing after which, limit. One
-/// statement, as above. It adds up the whole ledger of each SKU, so a page is few of them.
-pub(crate) static STOCK_AGAINST_LEDGER: Read = Read {
-    name: "inventory.stock-against-ledger",
-    sql: "SELECT s.store, s.thing, s.available + s.held, CAST(COALESCE(( \
-              SELECT SUM(m.units) FROM inventory_movement m WHERE m.store = s.store AND m.sku = SUBSTR(s.thing, 5)), 0) AS BIGINT) \
-          FROM inventory_supply s \
-          WHERE (s.store, s.thing) > ($1, $2) AND s.thing >= 'sku:' AND s.thing < 'sku;' ORDER BY s.store, s.thing LIMIT $3",
-    arguments: &[Kind::Id, Kind::Text, Kind::Int],
-    answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Int],
-};
-
 /// The keys of all slots: store and beginning after which, limit.
 static SLOT_KEYS: Read = Read {
     name: "inventory.slot-keys",
@@ -393,3 +381,15 @@ pub(crate) async fn stock_keys(
     let key = |row: &Row| Ok((StoreId(row.id(0)?), row.text(1)?.to_owned()));
     rows.iter().map(|row| key(row).map_err(|error: Error| Fault::internal(error.to_string()))).collect()
 }
+
+/// What is there of each SKU beside what its movements add up to, by store and thing: store and thing after which, limit. One
+/// statement, as above. It adds up the whole ledger of each SKU, so a page is few of them.
+pub(crate) static STOCK_AGAINST_LEDGER: Read = Read {
+    name: "inventory.stock-against-ledger",
+    sql: "SELECT s.store, s.thing, s.available + s.held, CAST(COALESCE(( \
+              SELECT SUM(m.units) FROM inventory_movement m WHERE m.store = s.store AND m.sku = SUBSTR(s.thing, 5)), 0) AS BIGINT) \
+          FROM inventory_supply s \
+          WHERE (s.store, s.thing) > ($1, $2) AND s.thing >= 'sku:' AND s.thing < 'sku;' ORDER BY s.store, s.thing LIMIT $3",
+    arguments: &[Kind::Id, Kind::Text, Kind::Int],
+    answer: &[Kind::Id, Kind::Text, Kind::Int, Kind::Int],
+};

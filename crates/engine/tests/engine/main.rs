@@ -11,5 +11,6 @@ mod keys;
 mod leases;
 mod logs;
 mod outages;
+mod resync;
 mod support;
 mod timers;

@@ -2,6 +2,7 @@
 //! Leaves what a timer means to the services.
 
 use engine::{Lane, Running, Service, Stop, TimerKind, Work};
+use futures_util::future::join;
 use kernel::{Bucket, Fault, Millis};
 
 use crate::support::{Count, ENGINES, Process, bank, count, counted, hearing, plain, ready, say, trace, until};
@@ -120,6 +121,31 @@ async fn what_fell_due_during_a_stop_fires_after_the_log_was_read() {
         assert_eq!(counted(&counter.handle, "moved before meanwhile").await, 30 * 40, "{engine:?}: it knew all of it");
         for running in [bank, counter] {
             running.shut_down().await;
+        }
+    }
+}
+
+/// All were down when it fell due; whoever comes up first, or both at once: it fires once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_fell_due_while_all_were_down_fires_once_with_two_processes() {
+    for engine in ENGINES {
+        let database = ready(engine).await;
+        let [one, other] = Process::two(&database, engine).await;
+        let counter = one.start(clockwork()).await;
+        let subjects: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        set(&counter, &subjects, 3_600_000).await;
+        counter.shut_down().await;
+        for process in [&one, &other] {
+            process.world.move_on(2 * 3_600_000);
+        }
+        let (here, there) = join(one.start(clockwork()), other.start(clockwork())).await;
+        until("all fire", || async { here.pending().await.unwrap().timers.is_empty() }).await;
+        for subject in subjects {
+            assert_eq!(fired(&there, subject).await, 1, "{engine:?}: {subject}");
+        }
+        for counter in [here, there] {
+            counter.shut_down().await;
         }
     }
 }
