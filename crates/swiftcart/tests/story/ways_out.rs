@@ -116,9 +116,11 @@ fn ways() -> Vec<Way> {
         way("delivered", |till| ordered(till, "delivered"), DELIVERED),
         way("more than there is", |till| till.place([51, 0], "tok_ok"), undone("rejected", None, "none")),
         way(
-            "shopper cancels at once",
+            "shopper cancels while the money is asked for",
             |till| {
                 let order = till.place(UNITS, "tok_slow");
+                till.until_state(&order, "reserved");
+                till.money(&order, "created");
                 shopper_cancels(till, &order);
                 order
             },
@@ -220,7 +222,7 @@ fn ways() -> Vec<Way> {
                 till.until_state(&order, "cancelled");
                 order
             },
-            undone("cancelled", Some("payment-expired"), "expired"),
+            undone("cancelled", Some("payment-expired"), "voided"),
         ),
         way(
             "one unit less, put back on the shelf",
