@@ -54,6 +54,11 @@ impl Intent {
         self.truth.refunded_minor
     }
 
+    /// Whether it was held and let go because nobody took it in time.
+    pub(super) fn has_expired(&self) -> bool {
+        self.truth.standing == Standing::Expired
+    }
+
     /// What shopper, or bank, may do next.
     fn acts(&self) -> &'static [Act] {
         match (self.truth.standing, self.truth.dispute) {

@@ -126,6 +126,39 @@ pub(super) fn next_move(world: &World, order: usize) -> Option<&'static str> {
     Some(route)
 }
 
+/// What somebody may do with `order` that leads elsewhere.
+pub(super) fn way_out(world: &World, order: usize, dice: &mut Dice) -> Option<&'static str> {
+    let id = &world.orders.get(order)?.id;
+    let (order, delivery) = (world.order(id), world.delivery(id));
+    // Not too often, or nothing would ever come far.
+    if dice.happens(1, 10) {
+        return Some("POST /v1/orders/{id}/cancel");
+    }
+    let mut ways = match text(&order["state"]) {
+        "picking" => vec!["POST /v1/orders/{id}/shorts"],
+        "delivered" => vec!["POST /v1/orders/{id}/refunds"],
+        "delivery_failed" => vec!["POST /v1/orders/{id}/delivery"],
+        _ => Vec::new(),
+    };
+    match text(&delivery["state"]) {
+        "offered" => ways.push("POST /v1/deliveries/{order}/decline"),
+        "to-pickup" | "at-pickup" => {
+            ways.extend(["POST /v1/courier/deliveries/{order}/drop", "POST /v1/deliveries/{order}/withdraw"]);
+        }
+        "to-dropoff" | "at-dropoff" => {
+            ways.extend(["POST /v1/courier/deliveries/{order}/fail", "POST /v1/deliveries/{order}/fail"]);
+        }
+        "failed" => ways.extend([
+            "POST /v1/courier/deliveries/{order}/return",
+            "POST /v1/courier/deliveries/{order}/returned",
+            "POST /v1/deliveries/{order}/returned",
+        ]),
+        "returning" => ways.push("POST /v1/deliveries/{order}/returned"),
+        _ => {}
+    }
+    dice.pick(&ways).copied()
+}
+
 /// What a shopper does next with `cart`; a new one if that is done with.
 pub(super) fn next_of_shopper(world: &World, cart: usize) -> &'static str {
     match world.carts.get(cart) {
@@ -160,9 +193,9 @@ fn lines(dice: &mut Dice) -> Json {
     json!(lines)
 }
 
-fn make_cart(_: &World, _: Aim, dice: &mut Dice) -> Option<Asked> {
+fn make_cart(world: &World, _: Aim, dice: &mut Dice) -> Option<Asked> {
     let address = json!({ "street": "1 Edgewood Ave", "point": { "lat": 33.74, "lon": -84.35 } });
-    keyed(Call::post("/v1/carts").json(&json!({ "address": address, "lines": lines(dice) })))
+    keyed(Call::post("/v1/carts").json(&json!({ "address": address, "store": world.store, "lines": lines(dice) })))
 }
 
 fn change_lines(world: &World, aim: Aim, dice: &mut Dice) -> Option<Asked> {

@@ -165,9 +165,20 @@ impl World {
         }
     }
 
+    /// A column of text of all rows of a table.
+    pub(super) fn column(&self, table: &str, name: &str) -> Vec<String> {
+        let table = self.table(table);
+        let at = table.index_of(name).unwrap_or_else(|| panic!("{} has no column {name}", table.name));
+        self.model.rows(table).iter().map(|row| row.text(at).expect("text").to_owned()).collect()
+    }
+
+    fn table(&self, name: &str) -> &'static store::Table {
+        self.model.tables().find(|table| table.name == name).unwrap_or_else(|| panic!("there is no table {name}"))
+    }
+
     /// The documents of a table, as they are stored.
     pub(super) fn documents(&self, table: &str) -> Vec<Json> {
-        let table = self.model.tables().find(|found| found.name == table).unwrap_or_else(|| panic!("no table {table}"));
+        let table = self.table(table);
         let at = table.index_of("doc").expect("a document");
         let rows = self.model.rows(table);
         rows.iter().map(|row| serde_json::from_str(row.text(at).expect("text")).expect("JSON")).collect()
