@@ -108,11 +108,11 @@ impl Bank {
         self.lock().intents.clone()
     }
 
-    /// Lets shopper or bank do something with the money of one authorisation; whose order that was, if there is anything to do.
-    pub(super) fn act(&self, which: usize, how: usize) -> Option<OrderId> {
+    /// Lets shopper or bank do something with the money of `order`; tells whether there was anything to do.
+    pub(super) fn act(&self, order: OrderId, how: usize) -> bool {
         let mut books = self.lock();
-        let open: Vec<usize> = (0..books.intents.len()).filter(|index| !books.intents[*index].acts().is_empty()).collect();
-        let index = *open.get(which.checked_rem(open.len())?)?;
+        let open = |intent: &Intent| intent.order == order && !intent.acts().is_empty();
+        let Some(index) = books.intents.iter().position(open) else { return false };
         let acts = books.intents[index].acts();
         let act = acts[how % acts.len()];
         books.change(index, |truth| match act {
@@ -123,7 +123,7 @@ impl Bank {
             Act::Win => truth.dispute = Some(Dispute::Won),
             Act::Lose => truth.dispute = Some(Dispute::Lost),
         });
-        Some(books.intents[index].order)
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

@@ -130,10 +130,6 @@ pub(super) fn next_move(world: &World, order: usize) -> Option<&'static str> {
 pub(super) fn way_out(world: &World, order: usize, dice: &mut Dice) -> Option<&'static str> {
     let id = &world.orders.get(order)?.id;
     let (order, delivery) = (world.order(id), world.delivery(id));
-    // Not too often, or nothing would ever come far.
-    if dice.happens(1, 10) {
-        return Some("POST /v1/orders/{id}/cancel");
-    }
     let mut ways = match text(&order["state"]) {
         "picking" => vec!["POST /v1/orders/{id}/shorts"],
         "delivered" => vec!["POST /v1/orders/{id}/refunds"],
@@ -160,8 +156,9 @@ pub(super) fn way_out(world: &World, order: usize, dice: &mut Dice) -> Option<&'
 }
 
 /// What a shopper does next with `cart`; a new one if that is done with.
-pub(super) fn next_of_shopper(world: &World, cart: usize) -> &'static str {
+pub(super) fn next_of_shopper(world: &World, cart: usize, dice: &mut Dice) -> &'static str {
     match world.carts.get(cart) {
+        Some(cart) if !cart.ordered && dice.happens(1, 6) => "PUT /v1/carts/{id}/lines",
         Some(cart) if !cart.ordered && cart.quote.is_none() => "POST /v1/carts/{id}/quotes",
         Some(cart) if !cart.ordered => "POST /v1/orders",
         _ => "POST /v1/carts",

@@ -16,6 +16,11 @@ use super::world::{Cart, Placed, World};
 /// The route whose refusals are kept: a wrong PIN counts.
 const COUNTED: &str = "POST /v1/deliveries/{order}/deliver";
 
+/// What is counted of a request that was not refused.
+pub(super) const DONE: &str = "done";
+/// The states of a hold; all other machines tell theirs to whoever asks for one that there is not.
+const HOLDS: [&str; 6] = ["reserved", "rejected", "committed", "released", "expired", "consumed"];
+
 /// What is true of an order whose money went before it could be taken.
 const UNPAID: [&str; 2] = ["delivered-order-captured-money", "delivered-order-is-paid"];
 
@@ -111,7 +116,7 @@ impl World {
         seen.requests += 1;
         let done = first.status.is_success();
         assert!(done || first.status.is_client_error(), "{}: {}", action.route, words(&first));
-        seen.count(action.route, &if done { "done".to_owned() } else { reason_of(&first) });
+        seen.count(action.route, &if done { DONE.to_owned() } else { reason_of(&first) });
         if !done {
             check_refusal(action, &first);
             let changed = self.model.rows_written() != before;
@@ -196,6 +201,29 @@ impl World {
             }
         }
         shop
+    }
+
+    /// Every state that there is, by machine, as the lists of the services name them to whoever asks for another one.
+    pub(super) fn states(&mut self) -> BTreeMap<&'static str, BTreeSet<String>> {
+        let lists = [
+            ("order", format!("/v1/stores/{}/orders", self.store)),
+            ("delivery", format!("/v1/stores/{}/deliveries", self.store)),
+            ("payment", "/v1/admin/payments".to_owned()),
+        ];
+        let mut states = BTreeMap::from([("hold", HOLDS.map(str::to_owned).into())]);
+        for (machine, path) in lists {
+            let refused = self.ask(Call::get(&format!("{path}?state=no-such-state")).bearer(&self.people.admin));
+            let body = String::from_utf8_lossy(&refused.body).into_owned();
+            let expected = body.split_once("expected").map(|(_, words)| words).unwrap_or_default();
+            let named = expected
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|word| *word != "no-such-state")
+                .map(|state| state.replace('_', "-"));
+            states.insert(machine, named.collect());
+        }
+        states
     }
 
     /// Whether every order has ended and nobody will do anything more.
