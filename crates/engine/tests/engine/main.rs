@@ -10,6 +10,7 @@ mod defects;
 mod keys;
 mod leases;
 mod logs;
+mod model;
 mod outages;
 mod resync;
 mod support;

@@ -148,10 +148,15 @@ impl Runtime for World {
     }
 }
 
+/// The tables of the platform, of the engine and of both services.
+pub(crate) fn migrations() -> Vec<Migration> {
+    [PLATFORM, engine::MIGRATIONS, &[TABLES]].concat()
+}
+
 /// A database with all tables.
 pub(crate) async fn ready(engine: Engine) -> TestStore {
     let database = fresh(engine).await;
-    database.store.migrate(&[PLATFORM, engine::MIGRATIONS, &[TABLES]].concat()).await.unwrap();
+    database.store.migrate(&migrations()).await.unwrap();
     database
 }
 
