@@ -112,8 +112,15 @@ pub(crate) struct OrderView {
     reason: Option<String>,
     #[serde(default)]
     payment: Value,
+    total: Total,
     delivery: DeliveryView,
     refusal: Option<Vec<Short>>,
+}
+
+/// What it costs, as far as its currency matters.
+#[derive(Clone, Debug, Deserialize)]
+struct Total {
+    currency: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -309,7 +316,9 @@ impl Shopping {
             Trouble::Recalled => drop(managers.cancel(client, store, id).await?),
             Trouble::TriedAgain => self.decide(store, id, "again").await?,
             Trouble::Returned => self.decide(store, id, "return").await?,
-            Trouble::RefundedInPart => self.refund(store, id, json!({ "amount": 1 })).await?,
+            Trouble::RefundedInPart => {
+                self.refund(store, id, json!({ "amount": { "minor": 1, "currency": order.total.currency } })).await?
+            }
             Trouble::RefundedInFull => self.refund(store, id, json!({ "all": true })).await?,
             _ => {}
         }
@@ -441,7 +450,7 @@ mod tests {
 
     fn order(state: &str, refusal: &Value) -> OrderView {
         let view = json!({
-            "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out",
+            "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out", "total": { "minor": 1, "currency": "USD" },
             "delivery": { "pin": null }, "refusal": refusal,
         });
         serde_json::from_value(view).expect("an order")

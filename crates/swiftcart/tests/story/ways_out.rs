@@ -260,7 +260,7 @@ fn ways() -> Vec<Way> {
                 let slot = |what: &str| format!("/v1/admin/stores/{}/slots/{}/{what}", till.store, till.slot);
                 ok(till.as_manager("POST", &slot("withdraw"), &json!({ "reason": "no couriers" })));
                 till.until_state(&order, "cancelled");
-                ok(till.as_manager("POST", &slot("reopen"), &json!({})));
+                ok(till.as_manager("POST", &slot("reopen"), &json!({ "reason": "they came after all" })));
                 order
             },
             undone("cancelled", Some("slot-withdrawn"), "voided"),
@@ -300,7 +300,7 @@ fn ways() -> Vec<Way> {
         ),
         way(
             "refunded in part",
-            |till| refunded(till, &json!({ "amount": 100 })),
+            |till| refunded(till, &json!({ "amount": { "minor": 100, "currency": "USD" } })),
             End { payment: "partially-refunded", given_back: GivenBack::Some, ..DELIVERED },
         ),
         way(
