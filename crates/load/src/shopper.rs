@@ -18,6 +18,9 @@ use crate::tokens::TokenMix;
 use crate::troubles::Trouble;
 use crate::world::World;
 
+/// What may go wrong once an order is paid.
+const REFUNDS: &[Trouble] = &[Trouble::RefundedInPart, Trouble::RefundedInFull];
+
 /// How many slots a shopper tries before they give up.
 const SLOTS_TRIED_MAX: usize = 12;
 
@@ -267,7 +270,7 @@ impl Shopping {
                 self.world.pins.tell(order.id, pin);
             }
             let troubled = self.meet_trouble(&order, store, capability).await?;
-            if order.is_final() {
+            if order.is_final() && !self.waits_for_refund(&order) {
                 return Ok((order, declined));
             }
             if order.state == "payment_failed" && !declined && !troubled {
@@ -300,7 +303,7 @@ impl Shopping {
             "confirmed" => &[Trouble::CancelledConfirmed],
             "ready" | "out_for_delivery" => &[Trouble::Recalled],
             "delivery_failed" => &[Trouble::TriedAgain, Trouble::Returned],
-            "delivered" => &[Trouble::RefundedInPart, Trouble::RefundedInFull],
+            "delivered" if order.payment["state"] == "captured" => REFUNDS,
             _ => return Ok(false),
         };
         let Some(trouble) = self.world.plans.meets(id, here) else { return Ok(false) };
@@ -323,6 +326,11 @@ impl Shopping {
             _ => {}
         }
         Ok(true)
+    }
+
+    /// Whether the order is still to be refunded, which is possible once its money was taken.
+    fn waits_for_refund(&self, order: &OrderView) -> bool {
+        order.state == "delivered" && self.world.plans.is_any(order.id, REFUNDS)
     }
 
     async fn decide(&self, store: StoreId, order: OrderId, choice: &str) -> Result<(), LoadError> {
