@@ -101,7 +101,8 @@ fn failed(till: &Till) -> Placed {
 
 fn refunded(till: &Till, what: &Value) -> Placed {
     let order = ordered(till, "delivered");
-    till.money(&order, "captured");
+    // It is the order that must have heard of it.
+    till.wait(&order, |order| order["payment"]["state"] == "captured");
     let mut body = what.clone();
     body["reason"] = "sour".into();
     ok(till.manage(&order, "refunds", &body));
