@@ -13,13 +13,6 @@ const REACHED_WITHIN_S: u64 = 40;
 /// What tells a process what to do at its points.
 const DEEDS: &str = "SWIFTCART_FAIL_POINTS";
 
-/// What happens seldom happens often here.
-const HASTY: [(&str, &str); 3] = [
-    ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
-    ("SWIFTCART__PAYMENTS__RECONCILE_EVERY_MS", "1000"),
-    ("SWIFTCART__PAYMENTS__CALL_TIMEOUT_MS", "1000"),
-];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_at_any_step_loses_nothing() {
     let mut crashed = every_point(&Base::Sqlite).await;
@@ -34,7 +27,7 @@ async fn every_point(base: &Base) -> BTreeSet<String> {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str| directory.path().join(name);
     let record = |name: &str| format!("record={}", file(name).display());
-    let mut shop = Shop::recorded(base, &HASTY, (DEEDS, &record("birth")), (DEEDS, &record("provider"))).await;
+    let mut shop = Shop::recorded(base, (DEEDS, &record("birth")), (DEEDS, &record("provider"))).await;
     assert!(shop.restart(0, &[(DEEDS, &record("life"))]), "the shop opens again");
     shop.traffic(1).end().unwrap_or_else(|failed| panic!("{failed}"));
     let (life, provider) = (names(&file("life")), names(&file("provider")));

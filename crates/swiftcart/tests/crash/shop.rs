@@ -8,6 +8,13 @@ use testkit::{PostgresServer, Proxy};
 use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
 use crate::traffic::Traffic;
 
+/// What happens seldom, or slowly, happens often and fast here.
+const HASTY: [(&str, &str); 3] = [
+    ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
+    ("SWIFTCART__PAYMENTS__RECONCILE_EVERY_MS", "1000"),
+    ("SWIFTCART__PAYMENTS__CALL_TIMEOUT_MS", "1000"),
+];
+
 /// How many of a hundred questions to the provider go wrong.
 const FAULTS_PERCENT: u64 = 20;
 
@@ -42,35 +49,29 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens a shop of its own. `environment` goes to each of its processes at every start.
-    pub(crate) async fn open(base: &Base, seed: u64, environment: &[(&str, &str)]) -> Self {
-        let shop = Self::make(base, seed, environment, &[], &[]).await;
+    /// Opens a shop of its own.
+    pub(crate) async fn open(base: &Base, seed: u64) -> Self {
+        let shop = Self::make(base, seed, &[], &[]).await;
         assert!(shop.servers.iter().all(Server::is_open), "each process opens");
         shop
     }
 
     /// Opens a shop whose making and first life are written down by shop and provider, as the two tell.
-    pub(crate) async fn recorded(base: &Base, environment: &[(&str, &str)], shop: (&str, &str), provider: (&str, &str)) -> Self {
-        let shop = Self::make(base, 1, environment, &[shop], &[provider]).await;
+    pub(crate) async fn recorded(base: &Base, shop: (&str, &str), provider: (&str, &str)) -> Self {
+        let shop = Self::make(base, 1, &[shop], &[provider]).await;
         assert!(shop.servers[0].is_open(), "it opens");
         shop
     }
 
     /// Makes a shop with `crash` in the environment of what makes it; says whether anything died of it.
     pub(crate) async fn try_open(base: &Base, crash: (&str, &str)) -> (Self, bool) {
-        let shop = Self::make(base, 1, &[], &[crash], &[]).await;
+        let shop = Self::make(base, 1, &[crash], &[]).await;
         let died = shop.migration_died || !shop.servers[0].is_open() || shop.servers[0].ends_within(1);
         (shop, died)
     }
 
     /// `once` goes to the first start alone, and to that of the provider goes `provider_once`.
-    async fn make(
-        base: &Base,
-        seed: u64,
-        environment: &[(&str, &str)],
-        once: &[(&str, &str)],
-        provider_once: &[(&str, &str)],
-    ) -> Self {
+    async fn make(base: &Base, seed: u64, once: &[(&str, &str)], provider_once: &[(&str, &str)]) -> Self {
         let directory = || tempfile::tempdir().expect("a directory");
         let (books, data) = (directory(), directory());
         let (mut postgres, mut proxy, mut migration_died) = (None, None, false);
@@ -85,7 +86,7 @@ impl Shop {
         let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
         let faults = ["--faults-percent", &percent, "--faults-seed", &seed];
         let bank = Bank::start(books.path(), &address, &faults, provider_once);
-        let usual: Vec<(String, String)> = owned(environment).collect();
+        let usual: Vec<(String, String)> = owned(&HASTY).collect();
         let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
         let config = bank.settings().display().to_string();
         let database = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]);
