@@ -83,6 +83,9 @@ pub(crate) fn keep_courier(work: &mut Work<'_>, said: &CourierChanged, deadlines
         work.save(Courier::hired(said, turn.now));
         return Ok(());
     };
+    if known.known_as(said) {
+        return Ok(());
+    }
     if !said.active {
         leave(work, &known, Outcome::Withdrawn, "rides no longer", &turn)?;
     } else if said.store != known.store {

@@ -26,10 +26,10 @@ pub struct JobContext {
 /// Something that is done again and again.
 #[derive(Clone)]
 pub struct Job {
-    name: &'static str,
+    pub(crate) name: &'static str,
     every_ms: Millis,
     on_commit: bool,
-    run: Run,
+    pub(crate) run: Run,
 }
 
 impl Job {

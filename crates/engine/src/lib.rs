@@ -14,6 +14,8 @@ mod jobs;
 mod keys;
 mod lanes;
 mod lease;
+#[cfg(feature = "model")]
+mod model;
 mod reader;
 mod resync;
 mod runtime;
@@ -34,6 +36,8 @@ pub use jobs::{Job, JobContext};
 pub use keys::{KEY_KEPT_MS, KeyScope};
 pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
+#[cfg(feature = "model")]
+pub use model::{Listener, Model, TimerSet};
 pub use resync::{Copied, Position, Progress, Republish, Resync};
 pub use runtime::TokioRuntime;
 pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, Stopped, start};

@@ -113,7 +113,7 @@ impl Subscription {
     }
 
     /// The request that `event` goes back to, and what is to be done with it: nothing for types that nobody asked for.
-    fn handling(&self, event: &LogEvent) -> Result<(TraceContext, Handling), serde_json::Error> {
+    pub(crate) fn handling(&self, event: &LogEvent) -> Result<(TraceContext, Handling), serde_json::Error> {
         let envelope = event.envelope()?;
         let handling = match self.handlers.get(event.kind.as_str()) {
             Some(handler) => (handler.decode)(envelope.data)?,

@@ -100,28 +100,8 @@ impl Timers {
     }
 
     /// The firing of a timer; what is to be noted if it was put off.
-    fn input(&self, row: &Row) -> Result<(Input, Awaited<Option<String>>), Error> {
-        let (kind, subject) = (row.text(0)?.to_owned(), row.text(1)?.to_owned());
-        let fire = self.kinds.iter().find(|timer| timer.kind == kind).map(|timer| timer.fire.clone());
-        let key = (self.handle.service.to_owned(), kind, subject);
-        let decide = move |work: &mut Work<'_>, broken: Option<&str>| {
-            if let (true, Some(fire)) = (Sabotage::off(Mechanism::TimerOnce), &fire) {
-                return fire(work, &key.2).map(|()| None);
-            }
-            let Some(timer) = work.find::<Timer>(&key)?.filter(|timer| timer.due_at <= work.now()) else {
-                return Ok(None);
-            };
-            let (_, kind, subject) = &key;
-            if let Some(cause) = broken {
-                work.save(Timer { due_at: work.now().plus_ms(BROKEN_AGAIN_MS), ..(*timer).clone() });
-                return Ok(Some(format!("{kind} of {subject}: {cause}")));
-            }
-            work.remove::<Timer>(&timer.key());
-            let fire = fire.as_ref().ok_or_else(|| Stop::Broken(format!("nobody knows timers of kind {kind}")))?;
-            fire(work, subject).map(|()| None)
-        };
-        let trace = TraceContext::start(&mut self.handle.runtime.draw());
-        Ok(self.handle.input(trace, 128, DEADLINE_DEFAULT_MS, true, decide))
+    fn input(&self, row: &Row) -> Result<(Input, Awaited<Fired>), Error> {
+        Ok(firing(&self.handle, &self.kinds, (row.text(0)?.to_owned(), row.text(1)?.to_owned())))
     }
 
     /// For the test of the tests: timers that fired go in a batch of their own, too late.
@@ -137,4 +117,31 @@ impl Timers {
         };
         self.handle.decide(Lane::Money, &TraceContext::start(&mut self.handle.runtime.draw()), forget).await
     }
+}
+
+/// What is to be noted of a timer that was put off.
+pub(crate) type Fired = Option<String>;
+
+/// The firing of the timer of this kind and subject, if it is still set and due.
+pub(crate) fn firing(handle: &Handle, kinds: &[TimerKind], (kind, subject): (String, String)) -> (Input, Awaited<Fired>) {
+    let fire = kinds.iter().find(|timer| timer.kind == kind).map(|timer| timer.fire.clone());
+    let key = (handle.service.to_owned(), kind, subject);
+    let decide = move |work: &mut Work<'_>, broken: Option<&str>| {
+        if let (true, Some(fire)) = (Sabotage::off(Mechanism::TimerOnce), &fire) {
+            return fire(work, &key.2).map(|()| None);
+        }
+        let Some(timer) = work.find::<Timer>(&key)?.filter(|timer| timer.due_at <= work.now()) else {
+            return Ok(None);
+        };
+        let (_, kind, subject) = &key;
+        if let Some(cause) = broken {
+            work.save(Timer { due_at: work.now().plus_ms(BROKEN_AGAIN_MS), ..(*timer).clone() });
+            return Ok(Some(format!("{kind} of {subject}: {cause}")));
+        }
+        work.remove::<Timer>(&timer.key());
+        let fire = fire.as_ref().ok_or_else(|| Stop::Broken(format!("nobody knows timers of kind {kind}")))?;
+        fire(work, subject).map(|()| None)
+    };
+    let trace = TraceContext::start(&mut handle.runtime.draw());
+    handle.input(trace, 128, DEADLINE_DEFAULT_MS, true, decide)
 }

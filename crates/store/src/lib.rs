@@ -22,6 +22,8 @@ pub use migrate::{Migration, Pending};
 pub use platform::{OUTBOX_EVENTS, OUTBOX_LAST, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
+#[cfg(feature = "model")]
+pub use sqlite::Memory;
 pub use table::{Column, Read, Rows, Table};
 pub use value::{Kind, Row, Value};
 
@@ -33,6 +35,8 @@ pub struct Store(Engine);
 enum Engine {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
+    #[cfg(feature = "model")]
+    Memory(sqlite::Memory),
 }
 
 impl Store {
@@ -66,6 +70,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.pending(all).await,
             Engine::Postgres(engine) => engine.pending(all).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.pending(all),
         }
     }
 
@@ -77,6 +83,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.migrate(all).await,
             Engine::Postgres(engine) => engine.migrate(all).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.migrate(all),
         }
     }
 
@@ -88,6 +96,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.head(service, source).await,
             Engine::Postgres(engine) => engine.head(service, source).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.head(service, source),
         }
     }
 
@@ -99,6 +109,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.read(read, arguments).await,
             Engine::Postgres(engine) => engine.read(read, arguments).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.read(read, &arguments),
         }
     }
 
@@ -110,6 +122,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.load(table, keys).await,
             Engine::Postgres(engine) => engine.load(table, keys).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.load(table, &keys),
         }
     }
 
@@ -121,6 +135,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.commit(batch).await,
             Engine::Postgres(engine) => engine.commit(batch).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.commit(batch),
         }
     }
 
@@ -132,6 +148,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.prepare(read).await,
             Engine::Postgres(engine) => engine.prepare(read).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.prepare(read),
         }
     }
 
@@ -143,6 +161,8 @@ impl Store {
         match &self.0 {
             Engine::Sqlite(engine) => engine.columns(table).await,
             Engine::Postgres(engine) => engine.columns(table).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.columns(table),
         }
     }
 }

@@ -6,6 +6,8 @@
 mod checkpoint;
 mod connection;
 mod group;
+#[cfg(feature = "model")]
+mod memory;
 mod migrations;
 mod readers;
 mod render;
@@ -17,6 +19,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+
+#[cfg(feature = "model")]
+pub use memory::Memory;
 
 use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Value, check};
 use threads::{Call, Threads};

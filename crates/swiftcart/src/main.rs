@@ -12,6 +12,8 @@ mod data_dir;
 mod fail_points;
 mod logins;
 mod metrics;
+#[cfg(test)]
+mod model;
 mod operate;
 mod sample;
 mod sandbox_provider;

@@ -75,6 +75,12 @@ impl Courier {
         }
     }
 
+    /// Whether identity says nothing new.
+    pub(crate) fn known_as(&self, said: &CourierChanged) -> bool {
+        let CourierChanged { courier, name, store, vehicle, active } = said;
+        (self.person, &self.name, self.store, &self.vehicle, self.active) == (*courier, name, *store, vehicle, *active)
+    }
+
     /// The courier as identity says now. Whoever rides no longer goes off shift; goods in hand are still theirs to bring back.
     pub(crate) fn changed(&mut self, said: &CourierChanged, now: Timestamp) {
         self.change(now, |courier| {

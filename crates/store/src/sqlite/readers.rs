@@ -44,6 +44,15 @@ pub(super) fn load(connection: &Connection, table: &Table, keys: &[Key]) -> Resu
     Ok(rows)
 }
 
+/// All rows of `table` in the order of their keys.
+#[cfg(feature = "model")]
+pub(super) fn rows(connection: &Connection, table: &Table) -> Result<Vec<Row>, Error> {
+    let mut statement = connection.prepare_cached(&render::rows(table)).map_err(|error| meaning(&error))?;
+    let mut rows = Vec::new();
+    collect(&mut statement, &[], || table.all().map(|column| column.kind).chain([Kind::Int]), &mut rows, meaning)?;
+    Ok(rows)
+}
+
 fn collect<K: Iterator<Item = Kind>>(
     statement: &mut Statement<'_>,
     values: &[Value],

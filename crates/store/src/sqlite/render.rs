@@ -71,6 +71,14 @@ pub(super) fn load(table: &Table) -> String {
     format!("SELECT {names}version FROM {} WHERE {}", table.name, key(table))
 }
 
+/// The statement that reads all rows of `table`.
+#[cfg(feature = "model")]
+pub(super) fn rows(table: &Table) -> String {
+    let names = list("", table.all(), |column| format!("{}, ", column.name));
+    let key = list(", ", table.key.iter(), |column| column.name.to_owned());
+    format!("SELECT {names}version FROM {} ORDER BY {key}", table.name)
+}
+
 /// The text of `read`.
 pub(super) fn read(read: &Read) -> Result<Cow<'static, str>, Error> {
     if !read.sql.contains('{') {
