@@ -320,7 +320,7 @@ impl Shopping {
             Trouble::TriedAgain => self.decide(store, id, "again").await?,
             Trouble::Returned => self.decide(store, id, "return").await?,
             Trouble::RefundedInPart => {
-                self.refund(store, id, json!({ "amount": { "minor": 1, "currency": order.total.currency } })).await?
+                self.refund(store, id, json!({ "amount": { "minor": 1, "currency": order.total.currency } })).await?;
             }
             Trouble::RefundedInFull => self.refund(store, id, json!({ "all": true })).await?,
             _ => {}

@@ -4,6 +4,8 @@
 //! processes read `SWIFTCART_SABOTAGE` from the environment of the suite, which must see the harm.
 //! Leaves stories without crashes to `story`, and each mechanism alone to `engine`, `store` and `payments`.
 
+#![allow(clippy::disallowed_methods, reason = "tests of the real thing stand outside of the ports")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 mod points;

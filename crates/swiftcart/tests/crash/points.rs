@@ -27,13 +27,13 @@ async fn every_point(base: &Base) -> BTreeSet<String> {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str| directory.path().join(name);
     let record = |name: &str| format!("record={}", file(name).display());
-    let mut shop = Shop::recorded(base, (DEEDS, &record("birth")), (DEEDS, &record("provider"))).await;
+    let mut shop = Shop::recorded(base, (DEEDS, &record("birth"))).await;
     assert!(shop.restart(0, &[(DEEDS, &record("life"))]), "the shop opens again");
+    shop.restart_provider(&[(DEEDS, &record("provider"))]);
     shop.traffic(1).end().unwrap_or_else(|failed| panic!("{failed}"));
-    let (life, provider) = (names(&file("life")), names(&file("provider")));
+    let life = names(&file("life"));
     let birth: BTreeSet<String> = names(&file("birth")).difference(&life).cloned().collect();
-    let theirs: BTreeSet<String> =
-        provider.iter().filter(|point| !life.contains(*point) && !birth.contains(*point)).cloned().collect();
+    let theirs: BTreeSet<String> = names(&file("provider")).difference(&life).cloned().collect();
 
     let traffic = shop.traffic(2);
     for (number, point) in life.iter().enumerate() {
