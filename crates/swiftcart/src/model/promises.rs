@@ -300,11 +300,15 @@ impl World {
             .map(|fact| fact.as_ref().map_or(Json::Null, |fact| json!([fact.state, fact.settled, fact.sums])))
             .collect();
         let order = self.order(&self.orders[index].id);
-        let mut delivery = order["delivery"].clone();
-        if let Some(members) = delivery.as_object_mut() {
-            members.remove("pin");
-        }
-        json!({ "facts": facts, "reason": order["reason"], "hold": order["hold"], "payment": order["payment"], "delivery": delivery })
+        let without = |name: &str, drawn: &str| {
+            let mut part = order[name].clone();
+            if let Some(members) = part.as_object_mut() {
+                members.remove(drawn);
+            }
+            part
+        };
+        let (delivery, payment) = (without("delivery", "pin"), without("payment", "url"));
+        json!({ "facts": facts, "reason": order["reason"], "hold": order["hold"], "payment": payment, "delivery": delivery })
     }
 }
 
