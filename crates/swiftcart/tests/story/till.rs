@@ -152,6 +152,15 @@ impl Till {
         });
     }
 
+    /// Waits until an offer of the order has lapsed, as the store's board shows it.
+    pub(crate) fn until_lapsed(&self, order: &Placed) {
+        self.until("a lapsed offer", || {
+            let (_, delivery) = self.as_manager("GET", &format!("/v1/deliveries/{}", order.id), &Value::Null);
+            let offers = delivery["offers"].as_array().cloned().unwrap_or_default();
+            offers.iter().any(|offer| offer["outcome"] == "timed-out").then_some(())
+        });
+    }
+
     /// Waits until an order would be refused for `reason`.
     pub(crate) fn until_refused(&self, reason: &str) {
         self.until(reason, || {
