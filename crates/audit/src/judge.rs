@@ -126,10 +126,10 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Whether a rule is asked of what a service says.
-    fn ask(self, name: &str, fact: Option<&Fact>) -> bool {
+    /// Whether a rule is asked of what services say.
+    fn ask(self, name: &str, facts: &[Option<&Fact>]) -> bool {
         let always = rule(name).is_none_or(|rule| rule.holds == Holds::Always);
-        always || self.quiescent || fact.is_none_or(|fact| fact.settled)
+        always || self.quiescent || facts.iter().flatten().all(|fact| fact.settled)
     }
 }
 
@@ -145,9 +145,7 @@ pub fn judge(shop: &Shop, terms: Terms) -> Vec<Breach> {
         };
         found.undecided(state, terms.now);
         found.at_odds(state, known, terms);
-        if state == "delivered" && terms.ask("delivered-order-is-paid", known.payment.as_ref()) {
-            found.paid_in_full(known);
-        }
+        found.sums(state, known, terms);
     }
     breaches
 }
@@ -184,20 +182,36 @@ impl Found<'_> {
         for demand in DEMANDS.iter().filter(|demand| demand.orders.contains(&order)) {
             let fact = demand.of.fact(known);
             let state = state_of(fact);
-            if !demand.allowed.admits(state) && terms.ask(demand.rule, fact) {
+            if !demand.allowed.admits(state) && terms.ask(demand.rule, &[fact]) {
                 let (what, expected) = (demand.of.as_str(), demand.allowed.in_words());
                 self.add(demand.rule, format!("the order is {order}, its {what} is {state}; expected {expected}"));
             }
         }
     }
 
-    fn paid_in_full(&mut self, known: &Known) {
+    fn sums(&mut self, order: &str, known: &Known, terms: Terms) {
+        let (authorised, ordered) = (sum(&known.payment, "authorised"), sum(&known.order, "ordered"));
+        if authorised.zip(ordered).is_some_and(|(authorised, ordered)| authorised > ordered) {
+            self.add("authorised-within-ordered", differ(("authorised", authorised), ("ordered", ordered)));
+        }
+        if order != "delivered" {
+            return;
+        }
+        let both = [known.order.as_ref(), known.payment.as_ref()];
         let (captured, total) = (sum(&known.payment, "captured"), sum(&known.order, "total"));
-        if captured != total {
-            let words = |sum: Option<i64>| sum.map_or_else(|| "not stated".to_owned(), |sum| sum.to_string());
-            self.add("delivered-order-is-paid", format!("captured is {}, the total is {}", words(captured), words(total)));
+        if captured != total && terms.ask("delivered-order-is-paid", &both[1..]) {
+            self.add("delivered-order-is-paid", differ(("captured", captured), ("the total", total)));
+        }
+        let (theirs, ours) = (sum(&known.payment, "refunded"), sum(&known.order, "refunded"));
+        if theirs != ours && terms.ask("refunds-agree", &both) {
+            self.add("refunds-agree", differ(("refunded by payments", theirs), ("by orders", ours)));
         }
     }
+}
+
+fn differ((one, first): (&str, Option<i64>), (other, second): (&str, Option<i64>)) -> String {
+    let words = |sum: Option<i64>| sum.map_or_else(|| "not stated".to_owned(), |sum| sum.to_string());
+    format!("{one} is {}, {other} is {}", words(first), words(second))
 }
 
 fn sum(fact: &Option<Fact>, name: &str) -> Option<i64> {
@@ -220,7 +234,7 @@ mod tests {
         let order = OrderId(Id::new(PLACED_AT, Bucket(3), &mut Draw::seeded(1)));
         let mut parts = states.split('/').map(|state| {
             let captured = if state == "captured" { 500 } else { 0 };
-            let sums = [("total", 500), ("authorised", 500), ("captured", captured)];
+            let sums = [("ordered", 500), ("total", 500), ("authorised", 500), ("captured", captured), ("refunded", 0)];
             let sums = sums.map(|(name, sum)| (name.to_owned(), sum)).into();
             (state != "-").then(|| Fact { order, state: state.to_owned(), settled: true, sums })
         });
@@ -241,7 +255,8 @@ mod tests {
     #[test]
     fn every_rule_that_is_judged_here_is_in_the_table() {
         let judged = DEMANDS.iter().map(|demand| demand.rule).chain(STRAYS.iter().map(|(rule, ..)| *rule));
-        for name in judged.chain(["delivered-order-is-paid", "order-is-decided-in-time"]) {
+        let sums = ["authorised-within-ordered", "delivered-order-is-paid", "refunds-agree", "order-is-decided-in-time"];
+        for name in judged.chain(sums) {
             assert!(rule(name).is_some_and(|rule| rule.by == crate::By::Join), "{name}");
         }
     }
@@ -318,13 +333,19 @@ mod tests {
     }
 
     #[test]
-    fn a_delivered_order_costs_what_was_taken() {
-        for captured in [400, 600] {
+    fn sums_of_two_services_agree() {
+        let cases = [
+            ("captured", 400, "delivered-order-is-paid"),
+            ("captured", 600, "delivered-order-is-paid"),
+            ("refunded", 1, "refunds-agree"),
+            ("authorised", 501, "authorised-within-ordered"),
+        ];
+        for (name, sum, rule) in cases {
             let mut shop = shop("delivered/consumed/captured/delivered");
             for known in shop.0.values_mut() {
-                known.payment.as_mut().expect("there is one").sums.insert("captured".to_owned(), captured);
+                known.payment.as_mut().expect("there is one").sums.insert(name.to_owned(), sum);
             }
-            assert_eq!(rules(&shop, false), vec!["delivered-order-is-paid"]);
+            assert_eq!(rules(&shop, false), vec![rule], "{name} {sum}");
         }
     }
 

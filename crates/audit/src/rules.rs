@@ -77,7 +77,11 @@ const NOTIFICATIONS: By = By::Service("notifications");
 /// All of them.
 pub static RULES: &[Rule] = &[
     always("total-equals-lines-and-fee", ORDERS, "The lines and the fee of an order add up to its total."),
+    always("tax-equals-lines", ORDERS, "The tax of an order is that of its lines."),
     always("history-ends-in-state", ORDERS, "The last step of an order's history is the state it is in."),
+    always("one-end", ORDERS, "No order was both delivered and cancelled."),
+    always("captured-within-total", ORDERS, "As far as orders has heard, no more was taken than an order costs."),
+    always("refunds-within-captured", ORDERS, "As far as orders has heard, no more was given back than was taken."),
     always("held-equals-live-holds", INVENTORY, "What is held of a thing is what the live holds took of it."),
     always("available-not-negative", INVENTORY, "No store has less than nothing of a thing to promise."),
     always("held-not-negative", INVENTORY, "No store holds less than nothing of a thing."),
@@ -85,7 +89,9 @@ pub static RULES: &[Rule] = &[
     always("captured-within-authorised", PAYMENTS, "No more was taken and let go than was authorised."),
     always("captured-or-voided", PAYMENTS, "The money of an order is taken or let go, not both."),
     always("refunded-within-captured", PAYMENTS, "No more is given back than was taken."),
+    always("columns-equal-documents", PAYMENTS, "What a payment is searched for by is what it says of itself."),
     always("ledger-equals-documents", PAYMENTS, "The ledger of a payment adds up to what the payment says of itself."),
+    always("one-attempt-alive", PAYMENTS, "At most one means of payment may give the money of an order."),
     always("wanted-is-asked", PAYMENTS, "Whatever a payment still wants is about to be asked of the provider."),
     settled("intent-theirs-only", PAYMENTS, "The provider holds, or took, nothing that we do not know of."),
     settled("intent-ours-only", PAYMENTS, "We believe nothing to be held, or taken, that the provider does not know of."),
@@ -101,6 +107,7 @@ pub static RULES: &[Rule] = &[
     ),
     always("messages-are-sent-or-given-up", NOTIFICATIONS, "No message waits to be sent for longer than it may."),
     always("order-is-decided-in-time", By::Join, "An order is promised or ends within a day of being placed."),
+    always("authorised-within-ordered", By::Join, "No more is authorised than an order was to cost when it was placed."),
     always("authorised-order-has-money", By::Join, "The money of an order that counts on it is authorised."),
     always(
         "promised-order-has-hold",
@@ -115,6 +122,7 @@ pub static RULES: &[Rule] = &[
     settled("delivered-order-captured-money", By::Join, "The money of a delivered order was taken."),
     always("delivered-order-was-delivered", By::Join, "A courier has handed over every delivered order."),
     settled("delivered-order-is-paid", By::Join, "What was taken for a delivered order is what it costs."),
+    settled("refunds-agree", By::Join, "What orders says was given back of a delivered order is what payments has given back."),
     always("rejected-order-holds-nothing", By::Join, "Nothing is held for an order that was rejected."),
     always("rejected-order-charges-nothing", By::Join, "No money is held or taken for an order that was rejected."),
     always("rejected-order-brings-nothing", By::Join, "Nothing is brought for an order that was rejected."),

@@ -18,6 +18,9 @@ use crate::tokens::TokenMix;
 use crate::troubles::Trouble;
 use crate::world::World;
 
+/// What may go wrong once an order is paid.
+const REFUNDS: &[Trouble] = &[Trouble::RefundedInPart, Trouble::RefundedInFull];
+
 /// How many slots a shopper tries before they give up.
 const SLOTS_TRIED_MAX: usize = 12;
 
@@ -112,8 +115,15 @@ pub(crate) struct OrderView {
     reason: Option<String>,
     #[serde(default)]
     payment: Value,
+    total: Total,
     delivery: DeliveryView,
     refusal: Option<Vec<Short>>,
+}
+
+/// What it costs, as far as its currency matters.
+#[derive(Clone, Debug, Deserialize)]
+struct Total {
+    currency: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -260,7 +270,7 @@ impl Shopping {
                 self.world.pins.tell(order.id, pin);
             }
             let troubled = self.meet_trouble(&order, store, capability).await?;
-            if order.is_final() {
+            if order.is_final() && !self.waits_for_refund(&order) {
                 return Ok((order, declined));
             }
             if order.state == "payment_failed" && !declined && !troubled {
@@ -293,7 +303,7 @@ impl Shopping {
             "confirmed" => &[Trouble::CancelledConfirmed],
             "ready" | "out_for_delivery" => &[Trouble::Recalled],
             "delivery_failed" => &[Trouble::TriedAgain, Trouble::Returned],
-            "delivered" => &[Trouble::RefundedInPart, Trouble::RefundedInFull],
+            "delivered" if order.payment["state"] == "captured" => REFUNDS,
             _ => return Ok(false),
         };
         let Some(trouble) = self.world.plans.meets(id, here) else { return Ok(false) };
@@ -309,11 +319,18 @@ impl Shopping {
             Trouble::Recalled => drop(managers.cancel(client, store, id).await?),
             Trouble::TriedAgain => self.decide(store, id, "again").await?,
             Trouble::Returned => self.decide(store, id, "return").await?,
-            Trouble::RefundedInPart => self.refund(store, id, json!({ "amount": 1 })).await?,
+            Trouble::RefundedInPart => {
+                self.refund(store, id, json!({ "amount": { "minor": 1, "currency": order.total.currency } })).await?;
+            }
             Trouble::RefundedInFull => self.refund(store, id, json!({ "all": true })).await?,
             _ => {}
         }
         Ok(true)
+    }
+
+    /// Whether the order is still to be refunded, which is possible once its money was taken.
+    fn waits_for_refund(&self, order: &OrderView) -> bool {
+        order.state == "delivered" && self.world.plans.is_any(order.id, REFUNDS)
     }
 
     async fn decide(&self, store: StoreId, order: OrderId, choice: &str) -> Result<(), LoadError> {
@@ -441,7 +458,7 @@ mod tests {
 
     fn order(state: &str, refusal: &Value) -> OrderView {
         let view = json!({
-            "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out",
+            "id": "0190d3c2-0000-7000-8000-000000000001", "state": state, "reason": "timed-out", "total": { "minor": 1, "currency": "USD" },
             "delivery": { "pin": null }, "refusal": refusal,
         });
         serde_json::from_value(view).expect("an order")

@@ -12,7 +12,7 @@ use engine::{Entity, Handle, Lane, Work};
 use kernel::{Fault, Millis, Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 use store::{Error, Row};
-use web::{Access, Answer, Caller, Headers, Page, Path, Query, RawBody, Role, Routes, State, json};
+use web::{Access, Answer, Caller, Headers, Listing, Page, Path, Query, RawBody, Role, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::audit::breaches;
@@ -26,8 +26,6 @@ use crate::store::{
     audited, fact, order_first, order_last, settled_payment,
 };
 
-/// How many payments one read of the audit brings.
-const AUDIT_PAGE_ROWS: i64 = 500;
 /// How many breaches are told at most; more would tell nothing more.
 const BREACHES_MAX: usize = 100;
 
@@ -245,20 +243,19 @@ async fn list_facts(State(desk): State<Desk>, page: Page<OrderId>) -> Result<Ans
 }
 
 /// Which of the rules of `domain::audit` do not hold at this instant, and what the sweep knows to differ from the provider's
-/// books. Read in short pages.
-async fn list_breaches(State(desk): State<Desk>) -> Result<Answer, Fault> {
-    let (mut after, mut found) = (order_first(), desk.differences().await?);
+/// books, page by page of payments.
+async fn list_breaches(State(desk): State<Desk>, page: Page<OrderId>) -> Result<Answer, Fault> {
+    // What differs from the provider's books stands in a short table of its own: it comes with the first page.
+    let mut found = if page.after.is_none() { desk.differences().await? } else { Vec::new() };
     let trace = TraceContext::start(&mut desk.handle.runtime().draw());
-    while found.len() < BREACHES_MAX {
-        let first: [store::Value; 2] = [after.0.into(), AUDIT_PAGE_ROWS.into()];
-        let rows = desk.handle.read(&PAYMENTS_AUDITED, [first.clone(), first].concat()).await?;
-        let page = loaded(&rows, audited)?;
-        let Some(last) = page.last() else { break };
-        after = last.payment.order;
-        found.extend(page.iter().flat_map(|audited| breaches(audited, &trace)));
-    }
-    found.truncate(BREACHES_MAX);
-    Ok(Answer::ok(json!({ "items": found })))
+    let first: [store::Value; 2] = [page.after.unwrap_or_else(order_first).0.into(), page.rows_wanted().into()];
+    let rows = desk.handle.read(&PAYMENTS_AUDITED, [first.clone(), first].concat()).await?;
+    let read = loaded(&rows, audited)?;
+    found.extend(read.iter().flat_map(|audited| breaches(audited, &trace)));
+    Ok(Answer::ok(match read.last() {
+        Some(last) => Listing::up_to(found, &last.payment.order),
+        None => Listing { items: found, next: None },
+    }))
 }
 
 /// The provider says that something has changed. Nothing is believed but that it was the provider who said it.

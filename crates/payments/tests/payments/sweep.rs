@@ -148,8 +148,10 @@ async fn what_was_declared_dead_and_arrived_after_all_is_given_back(engine: Engi
     let late = outcome.intent().unwrap().to_owned();
     shop.until("it is given back", async || shop.provider().truth(&late).await.unwrap().unwrap().standing == Standing::Voided)
         .await;
+    // The provider knows it before our own books do.
+    shop.until("it is known", async || shop.payment(order).await["attempts"][0]["state"] == "voided").await;
     let payment = shop.settled(order, "authorised").await;
-    assert_eq!((&payment["attempts"][0]["state"], &payment["attempts"][1]["state"]), (&json!("voided"), &json!("authorised")));
+    assert_eq!(payment["attempts"][1]["state"], "authorised");
     shop.deliver(order, 1000).await;
     shop.settled(order, "captured").await;
     assert_eq!(

@@ -1,12 +1,21 @@
 //! A shop under test: one or two processes on a database, and the provider that moves its money.
 //! Leaves when which of them dies to the tests.
 
-use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{PostgresServer, Proxy};
 
 use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
 use crate::traffic::Traffic;
+
+/// What happens seldom, or slowly, happens often and fast here.
+const HASTY: [(&str, &str); 3] = [
+    ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
+    ("SWIFTCART__PAYMENTS__RECONCILE_EVERY_MS", "1000"),
+    ("SWIFTCART__PAYMENTS__CALL_TIMEOUT_MS", "1000"),
+];
+
+/// How often an audit may find that something is still on its way.
+const AUDITS_MAX: usize = 100;
 
 /// How many of a hundred questions to the provider go wrong.
 const FAULTS_PERCENT: u64 = 20;
@@ -42,35 +51,29 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens a shop of its own. `environment` goes to each of its processes at every start.
-    pub(crate) async fn open(base: &Base, seed: u64, environment: &[(&str, &str)]) -> Self {
-        let shop = Self::make(base, seed, environment, &[], &[]).await;
+    /// Opens a shop of its own.
+    pub(crate) async fn open(base: &Base, seed: u64) -> Self {
+        let shop = Self::make(base, seed, &[]).await;
         assert!(shop.servers.iter().all(Server::is_open), "each process opens");
         shop
     }
 
-    /// Opens a shop whose making and first life are written down by shop and provider, as the two tell.
-    pub(crate) async fn recorded(base: &Base, environment: &[(&str, &str)], shop: (&str, &str), provider: (&str, &str)) -> Self {
-        let shop = Self::make(base, 1, environment, &[shop], &[provider]).await;
+    /// Opens a shop with `record` in the environment of what makes it.
+    pub(crate) async fn recorded(base: &Base, record: (&str, &str)) -> Self {
+        let shop = Self::make(base, 1, &[record]).await;
         assert!(shop.servers[0].is_open(), "it opens");
         shop
     }
 
     /// Makes a shop with `crash` in the environment of what makes it; says whether anything died of it.
     pub(crate) async fn try_open(base: &Base, crash: (&str, &str)) -> (Self, bool) {
-        let shop = Self::make(base, 1, &[], &[crash], &[]).await;
+        let shop = Self::make(base, 1, &[crash]).await;
         let died = shop.migration_died || !shop.servers[0].is_open() || shop.servers[0].ends_within(1);
         (shop, died)
     }
 
-    /// `once` goes to the first start alone, and to that of the provider goes `provider_once`.
-    async fn make(
-        base: &Base,
-        seed: u64,
-        environment: &[(&str, &str)],
-        once: &[(&str, &str)],
-        provider_once: &[(&str, &str)],
-    ) -> Self {
+    /// `once` goes to the first start alone.
+    async fn make(base: &Base, seed: u64, once: &[(&str, &str)]) -> Self {
         let directory = || tempfile::tempdir().expect("a directory");
         let (books, data) = (directory(), directory());
         let (mut postgres, mut proxy, mut migration_died) = (None, None, false);
@@ -84,8 +87,8 @@ impl Shop {
         let address = free_address();
         let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
         let faults = ["--faults-percent", &percent, "--faults-seed", &seed];
-        let bank = Bank::start(books.path(), &address, &faults, provider_once);
-        let usual: Vec<(String, String)> = owned(environment).collect();
+        let bank = Bank::start(books.path(), &address, &faults, &[]);
+        let usual: Vec<(String, String)> = owned(&HASTY).collect();
         let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
         let config = bank.settings().display().to_string();
         let database = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]);
@@ -114,6 +117,11 @@ impl Shop {
         self.servers[number].restart_with(&environment)
     }
 
+    /// Kills the provider and starts it again with this environment.
+    pub(crate) fn restart_provider(&mut self, environment: &[(&str, &str)]) {
+        self.bank.restart(environment);
+    }
+
     /// Starts the provider so that it dies of `crash`, waits for that, and starts it again; says whether it died.
     pub(crate) fn crash_provider(&mut self, crash: (&str, &str), within_s: u64) -> bool {
         self.bank.restart(&[crash]);
@@ -135,16 +143,23 @@ impl Shop {
         }
     }
 
-    /// What is wrong at the end: by the quiescent audit, or by the provider's own books.
+    /// What is wrong at the end: by the quiescent audit, by the watch that every process kept, or by the provider's own books.
     pub(crate) fn faults(&self) -> Vec<String> {
-        let (report, content) = self.servers[0].audit();
-        let mut faults = Vec::new();
+        let (mut report, mut content) = self.servers[0].audit();
+        // What is still on its way settles by and by; what never does is a fault.
+        for _ in 0..AUDITS_MAX {
+            if content {
+                break;
+            }
+            (report, content) = self.servers[0].audit();
+        }
+        let mut faults: Vec<String> = self.servers.iter().flat_map(|server| server.told(&["an invariant"])).collect();
         if !content {
             faults.push(format!("{report:#}"));
         }
         let (_, books) = self.bank.books(&self.bank.key());
         for what in ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"] {
-            if books[what] != Value::from(0) {
+            if books[what] != 0 {
                 faults.push(format!("by the provider's books, {what} is {}", books[what]));
             }
         }

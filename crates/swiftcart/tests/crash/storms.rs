@@ -42,7 +42,7 @@ async fn storm(seed: u64) {
         1 => Base::Sqlite,
         _ => Base::Postgres(2),
     };
-    let mut shop = Shop::open(&base, seed, &[]).await;
+    let mut shop = Shop::open(&base, seed).await;
     let token = shop.servers[0].admin_token();
     let traffic = shop.traffic(seed);
     let (mut blows, began) = (Vec::new(), Instant::now());

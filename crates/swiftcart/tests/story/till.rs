@@ -152,6 +152,15 @@ impl Till {
         });
     }
 
+    /// Waits until an offer of the order has lapsed, as the store's board shows it.
+    pub(crate) fn until_lapsed(&self, order: &Placed) {
+        self.until("a lapsed offer", || {
+            let (_, delivery) = self.as_manager("GET", &format!("/v1/deliveries/{}", order.id), &Value::Null);
+            let offers = delivery["offers"].as_array().cloned().unwrap_or_default();
+            offers.iter().any(|offer| offer["outcome"] == "timed-out").then_some(())
+        });
+    }
+
     /// Waits until an order would be refused for `reason`.
     pub(crate) fn until_refused(&self, reason: &str) {
         self.until(reason, || {
@@ -260,21 +269,23 @@ impl Till {
         panic!("{what} never came")
     }
 
-    /// Takes an order that was placed to `state` by the good way.
+    /// Takes an order that was placed, and is at any point of the good way, on to `state`.
     pub(crate) fn bring_to(&self, order: &Placed, state: &str) {
-        self.until_state(order, "confirmed");
-        for (reached, go) in [
-            ("picking", &(|| self.as_picker(order, "pick", &Value::Null)) as &dyn Fn() -> Answer),
+        let steps: [(&str, &dyn Fn() -> Answer); 4] = [
+            ("picking", &|| self.as_picker(order, "pick", &Value::Null)),
             ("ready", &|| self.as_picker(order, "ready", &Value::Null)),
             ("out_for_delivery", &|| self.ride(order)),
             ("delivered", &|| self.hand_over(order)),
-        ] {
-            if self.see(order)["state"] == state {
-                return;
-            }
+        ];
+        let way = ["confirmed", "picking", "ready", "out_for_delivery", "delivered"];
+        let place = |order: &Value| way.iter().position(|state| order["state"] == *state);
+        let mut at = place(&self.wait(order, |order| place(order).is_some())).expect("it was waited for");
+        while way[at] != state {
+            let (next, go) = steps[at];
             let went = go();
-            assert!(went.0 < 300, "to {reached}: {went:?}");
-            self.until_state(order, reached);
+            assert!(went.0 < 300, "to {next}: {went:?}");
+            self.until_state(order, next);
+            at += 1;
         }
     }
 
