@@ -60,7 +60,7 @@ fn what_was_said_is_heard_when_and_as_often_as_the_test_says() {
     let said = model.said("bank", 0);
     assert_eq!((said.len(), model.said("bank", said[0].seq).len()), (2, 1));
     let listener = Listener { service: "counter", to: "bank", topic: "bank.accounts" };
-    assert_eq!(model.listeners().collect::<Vec<_>>(), [listener.clone()]);
+    assert_eq!(model.listeners().collect::<Vec<_>>(), std::slice::from_ref(&listener));
     assert_eq!(counted(&model, "moved"), 0);
     for (event, times) in [(&said[1], 1), (&said[0], 2), (&said[0], 3)] {
         model.hear(&listener, event).unwrap();
