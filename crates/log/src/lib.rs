@@ -3,9 +3,11 @@
 //! Leaves applying events, and the cursors themselves, to `engine`.
 
 mod chain;
+mod config;
 mod outbox;
 mod wakes;
 
 pub use chain::{Admission, admit, link};
+pub use config::{Config, KafkaConfig, Security, Way};
 pub use outbox::{LogEvent, Outbox, READ_EVENTS_MAX, READS};
 pub use wakes::Wakes;

@@ -40,6 +40,8 @@ pub(crate) struct Server {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) server: Server,
+    pub(crate) log: log::Config,
+    pub(crate) kafka: log::KafkaConfig,
     pub(crate) identity: identity::Config,
     pub(crate) catalog: catalog::Config,
     pub(crate) orders: orders::Config,
@@ -85,6 +87,8 @@ impl Settings {
             set(&mut all, &name, &text, &mut wrong);
         }
         let server = section::<Server>(&all, "server", Server::validate, &mut wrong);
+        let log = section(&all, "log", log::Config::validate, &mut wrong);
+        let kafka = section(&all, "kafka", log::KafkaConfig::validate, &mut wrong);
         let identity = section(&all, "identity", identity::Config::validate, &mut wrong);
         let catalog = section(&all, "catalog", catalog::Config::validate, &mut wrong);
         let orders = section(&all, "orders", orders::Config::validate, &mut wrong);
@@ -98,6 +102,8 @@ impl Settings {
         let missing = "a section without faults has a value";
         let mut settings = Self {
             server: server.context(missing)?,
+            log: log.context(missing)?,
+            kafka: kafka.context(missing)?,
             identity: identity.context(missing)?,
             catalog: catalog.context(missing)?,
             orders: orders.context(missing)?,
