@@ -1,9 +1,11 @@
 //! The outbox log: a source's events read from its own database in `seq` order.
 //! Leaves Kafka to a sibling of this file, and what is done with an event to `engine`.
 
+use std::collections::HashMap;
+
 use contracts::Envelope;
 use kernel::Bucket;
-use store::{Error, Kind, OUTBOX_EVENTS, OUTBOX_LAST, Read, Row, Store, Value};
+use store::{Error, Kind, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, Read, Row, Store, Value};
 
 /// How many events one read brings at most.
 pub const READ_EVENTS_MAX: usize = 512;
@@ -65,24 +67,48 @@ impl Outbox {
         &self.source
     }
 
-    /// Up to [`READ_EVENTS_MAX`] events after `after` on `topics`, linked to each other and to `after`:
-    /// what was committed is read in order, so nothing between two of them can be missing.
+    /// Up to [`READ_EVENTS_MAX`] events after `after` on `topics`, linked to each other and the first of them to `after`:
+    /// what was committed is read in order, so nothing between two of them can be missing. Only where clean-up has removed
+    /// some after `after` is the first linked to the last of those.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
     pub async fn read(&self, after: i64, topics: &[&'static str]) -> Result<Vec<LogEvent>, Error> {
         let limit = i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX);
-        let arguments = vec![self.source.clone().into(), after.into(), texts(topics), limit.into()];
-        let mut prev = after;
-        self.store.read(&OUTBOX_EVENTS, arguments).await?.iter().map(|row| self.event(row, &mut prev)).collect()
+        let arguments = vec![self.source.clone().into(), texts(topics), after.into(), limit.into()];
+        let rows = self.store.read(&OUTBOX_EVENTS, arguments).await?;
+        let removed = rows.first().map_or(Ok(0), |row| row.int(6))?;
+        let mut prev = after.max(removed);
+        rows.iter().map(|row| self.event(row, &mut prev)).collect()
     }
 
-    /// The `seq` of the last event on `topics`, 0 if there is none.
+    /// The `seq` of the last event on `topics`, also if clean-up has removed it; 0 if there never was one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] of the store.
     pub async fn last(&self, topics: &[&'static str]) -> Result<i64, Error> {
-        number(&self.store.read(&OUTBOX_LAST, vec![self.source.clone().into(), texts(topics)]).await?)
+        // Asked in this order, an event that is removed between the two is not overlooked.
+        let last = number(&self.store.read(&OUTBOX_LAST, vec![self.source.clone().into(), texts(topics)]).await?)?;
+        Ok(last.max(self.removed(topics).await?))
+    }
+
+    /// The `seq` of the last event on `topics` that clean-up has removed, 0 if it has removed none: who has not read as far
+    /// has missed something.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the store.
+    pub async fn removed(&self, topics: &[&'static str]) -> Result<i64, Error> {
+        number(&self.store.read(&OUTBOX_REMOVED, vec![self.source.clone().into(), texts(topics)]).await?)
+    }
+
+    /// For each topic and partition the event before the first one after `mark` that is still there: what [`crate::link`]
+    /// links from. It is the last one up to `mark`, or the last that clean-up has removed. Absent where there never was one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
+    pub async fn tails_at(&self, mark: i64) -> Result<HashMap<(String, u16), i64>, Error> {
+        let rows = self.store.read(&OUTBOX_TAILS, vec![self.source.clone().into(), mark.into()]).await?;
+        rows.iter().map(|row| Ok(((row.text(0)?.to_owned(), partition(row, 1)?.0), row.int(2)?))).collect()
     }
 
     /// The `seq` of the last event on any topic: the cheapest look at whether there is anything new.
@@ -95,18 +121,22 @@ impl Outbox {
 
     fn event(&self, row: &Row, prev: &mut i64) -> Result<LogEvent, Error> {
         let seq = row.int(0)?;
-        let partition = u16::try_from(row.int(2)?).map_err(|_| Error::Broken(format!("event {seq}: partition out of range")))?;
         Ok(LogEvent {
             source: self.source.clone(),
             seq,
             prev: std::mem::replace(prev, seq),
             topic: row.text(1)?.to_owned(),
-            partition: Bucket(partition),
+            partition: partition(row, 2)?,
             key: row.text(3)?.to_owned(),
             kind: row.text(4)?.to_owned(),
             payload: row.text(5)?.to_owned(),
         })
     }
+}
+
+fn partition(row: &Row, column: usize) -> Result<Bucket, Error> {
+    let found = row.int(column)?;
+    u16::try_from(found).map(Bucket).map_err(|_| Error::Broken(format!("{found} is no partition")))
 }
 
 fn texts(topics: &[&'static str]) -> Value {

@@ -79,6 +79,31 @@ async fn linked(database: &TestStore) -> Vec<LogEvent> {
     events
 }
 
+/// The chain does not depend on where whoever sends begins, nor on what clean-up has removed before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn links_are_the_same_wherever_a_sender_begins() {
+    for engine in ENGINES {
+        let database = ready(engine).await;
+        let bank = Process::on(database.store.clone()).start(bank()).await;
+        say(&bank.handle, &ACCOUNTS, 1, 9).await;
+        let chain = linked(&database).await;
+        let source = chain[0].source.clone();
+        let outbox = Outbox::new(database.store.clone(), source.clone());
+        for removed in [0, 1, 30, 31, 72] {
+            database.store.trim("bank", &source, removed, 1000).await.unwrap();
+            for mark in [0, 1, 17, 30, 31, 60, 72] {
+                let mut tails = outbox.tails_at(mark).await.unwrap();
+                let mut events = outbox.read(mark, &["bank.accounts"]).await.unwrap();
+                link(&mut tails, &mut events);
+                let from = usize::try_from(mark.max(removed)).unwrap();
+                assert_eq!(events, chain[from..], "{engine:?}: from {mark}, without those up to {removed}");
+            }
+        }
+        assert_eq!(outbox.last(&["bank.accounts"]).await, Ok(72), "{engine:?}");
+        bank.shut_down().await;
+    }
+}
+
 /// What a bad log makes of `events`: some are lost, some come twice, some too late.
 fn delivered(events: &[LogEvent], draw: &mut Draw) -> Vec<LogEvent> {
     let mut delivered: Vec<LogEvent> = Vec::new();
