@@ -96,7 +96,7 @@ impl Reader {
             }
             applied = last;
             fail_point("engine.reader-before-apply");
-            let admitted = handle.apply_under(|_| cursor.clone(), &self.subscription, events).await?;
+            let admitted = handle.apply_in_order(&cursor, &self.subscription, events).await?;
             fail_point("engine.reader-after-apply");
             if admitted.contains(&Admission::Gap) {
                 return Err(Fault::internal("an event before this one is missing"));

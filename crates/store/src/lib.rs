@@ -19,7 +19,7 @@ use std::path::Path;
 pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use error::Error;
 pub use migrate::{Migration, Pending};
-pub use platform::{OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
+pub use platform::{OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
 #[cfg(feature = "model")]

@@ -2,7 +2,7 @@
 //! what it heard. Where to read from is asked of whoever listens, never of Kafka: the offset that Kafka keeps is a courtesy
 //! to those who watch its lag. Leaves applying to `engine`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as StdSender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,10 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::connection::{CALL_MAX, tell, tell_error};
 use super::record::{self, Record};
@@ -51,28 +52,29 @@ pub enum Heard {
         done: SyncSender<()>,
     },
     /// Records, those of a partition in its order.
-    Records {
-        /// How often the listener had been sent elsewhere before.
-        generation: u64,
-        /// The records.
-        records: Vec<Record>,
-    },
+    Records(Vec<Record>),
+    /// From here on these are read from where [`Listener::seek`] said, or it failed.
+    Sought(Vec<Partition>, Result<(), KafkaFault>),
+    /// What [`Listener::ask_ends`] asked for.
+    Ends(Result<Vec<End>, KafkaFault>),
 }
 
-/// Where a partition of ours stands.
+/// What there is of a partition of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct End {
     /// Which one.
     pub partition: Partition,
+    /// The offset of the first record that is still there.
+    pub start: i64,
     /// The offset of the next record that there will be.
     pub end: i64,
 }
 
 enum Command {
-    /// Read these from there on; tells the generation of what is read then.
-    Seek(Vec<(Partition, i64)>, oneshot::Sender<Result<u64, KafkaFault>>),
-    /// Where our partitions end.
-    Ends(oneshot::Sender<Result<Vec<End>, KafkaFault>>),
+    /// Read these from there on.
+    Seek(Vec<(Partition, i64)>),
+    /// Tell where our partitions begin and end.
+    Ends,
     /// Note for those who watch Kafka's lag how far these are.
     Note(Vec<(Partition, i64)>),
 }
@@ -102,7 +104,7 @@ impl Kafka {
             client.set("group.instance.id", format!("{}.{group}", self.config.member));
         }
         let (tell, heard) = mpsc::channel(1);
-        let context = Membership { kafka: self.clone(), tell, pending: Mutex::default(), generation: AtomicU64::new(0) };
+        let context = Membership { kafka: self.clone(), tell, pending: Mutex::default() };
         let consumer = BaseConsumer::from_config_and_context(&client, context)?;
         let names: Vec<String> = topics.iter().map(|topic| self.name_of(topic)).collect();
         consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -119,25 +121,14 @@ impl Listener {
         self.heard.recv().await
     }
 
-    /// Reads `partitions` from other offsets on. Tells the generation of the records that are read then; those of earlier ones
-    /// may still come.
-    ///
-    /// # Errors
-    /// If Kafka does not answer.
-    pub async fn seek(&self, partitions: Vec<(Partition, i64)>) -> Result<u64, KafkaFault> {
-        let (answer, answered) = oneshot::channel();
-        self.command(Command::Seek(partitions, answer));
-        answered.await.unwrap_or_else(|_| Err(ended()))
+    /// Reads `partitions` from other offsets on; 0 is the beginning. Records of before come until [`Heard::Sought`].
+    pub fn seek(&self, partitions: Vec<(Partition, i64)>) {
+        self.command(Command::Seek(partitions));
     }
 
-    /// Where each partition that is ours now ends.
-    ///
-    /// # Errors
-    /// If Kafka does not answer.
-    pub async fn ends(&self) -> Result<Vec<End>, KafkaFault> {
-        let (answer, answered) = oneshot::channel();
-        self.command(Command::Ends(answer));
-        answered.await.unwrap_or_else(|_| Err(ended()))
+    /// Asks what there is of the partitions that are ours; [`Heard::Ends`] tells.
+    pub fn ask_ends(&self) {
+        self.command(Command::Ends);
     }
 
     /// Tells Kafka how far `partitions` were read, for those who watch its lag.
@@ -152,14 +143,10 @@ impl Listener {
 
     fn command(&self, command: Command) {
         if let Some(commands) = &self.commands {
-            // A thread that has ended is noticed by who waits for an answer.
+            // A thread that has ended is noticed by whoever waits for what it hears.
             let _ = commands.send(command);
         }
     }
-}
-
-fn ended() -> KafkaFault {
-    KafkaFault::Unreachable("the listener has ended".to_owned())
 }
 
 /// Polls until nobody listens any more, then leaves the group.
@@ -190,16 +177,13 @@ fn listen(consumer: &BaseConsumer<Membership>, commands: &Receiver<Command>) {
 
 fn obey(consumer: &BaseConsumer<Membership>, command: Command) {
     match command {
-        Command::Seek(partitions, answer) => {
+        Command::Seek(partitions) => {
             let context = consumer.context();
             context.hand_over();
             let sought = seek(consumer, &context.kafka, &partitions);
-            // Who no longer waits for the answer does not need it.
-            let _ = answer.send(sought.map(|()| context.generation.fetch_add(1, Ordering::Relaxed) + 1));
+            context.tell(Heard::Sought(partitions.into_iter().map(|(partition, _)| partition).collect(), sought));
         }
-        Command::Ends(answer) => {
-            let _ = answer.send(ends(consumer));
-        }
+        Command::Ends => consumer.context().tell(Heard::Ends(ends(consumer))),
         Command::Note(partitions) => {
             let list = list(&consumer.context().kafka, &partitions, |offset| Offset::Offset(*offset));
             // A courtesy: nothing rests on it.
@@ -220,14 +204,19 @@ fn ends(consumer: &BaseConsumer<Membership>) -> Result<Vec<End>, KafkaFault> {
     if list.count() == 0 {
         return Ok(Vec::new());
     }
-    // In the place of a time, this asks for what comes after the last record.
-    list.set_all_offsets(Offset::End)?;
-    let list = consumer.offsets_for_times(list, CALL_MAX)?;
-    let ends = list.elements().into_iter().filter_map(|element| {
-        let partition = partition_of(kafka, element.topic(), element.partition())?;
-        element.offset().to_raw().filter(|end| *end >= 0).map(|end| End { partition, end })
-    });
-    Ok(ends.collect())
+    // In the place of a time, these ask for the first record and for what comes after the last one.
+    let mut offsets = |bound: Offset| -> Result<Vec<(Partition, i64)>, KafkaFault> {
+        list.set_all_offsets(bound)?;
+        let answer = consumer.offsets_for_times(list.clone(), CALL_MAX)?;
+        let offset = |element: &TopicPartitionListElem<'_>| {
+            let partition = partition_of(kafka, element.topic(), element.partition())?;
+            Some((partition, element.offset().to_raw().filter(|offset| *offset >= 0)?))
+        };
+        Ok(answer.elements().iter().filter_map(offset).collect())
+    };
+    let starts: HashMap<Partition, i64> = offsets(Offset::Beginning)?.into_iter().collect();
+    let ends = offsets(Offset::End)?.into_iter();
+    Ok(ends.filter_map(|(partition, end)| Some(End { start: *starts.get(&partition)?, partition, end })).collect())
 }
 
 fn start(offset: i64) -> Offset {
@@ -256,8 +245,6 @@ struct Membership {
     tell: mpsc::Sender<Heard>,
     /// Heard, and not handed over yet.
     pending: Mutex<Vec<Record>>,
-    /// How often it was sent elsewhere.
-    generation: AtomicU64,
 }
 
 impl Membership {
@@ -276,12 +263,15 @@ impl Membership {
     }
 
     fn hand_over(&self) {
-        let generation = self.generation.load(Ordering::Relaxed);
         let records = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         if !records.is_empty() {
-            // Who does not listen any more has ended the thread, too.
-            let _ = self.tell.blocking_send(Heard::Records { generation, records });
+            self.tell(Heard::Records(records));
         }
+    }
+
+    fn tell(&self, heard: Heard) {
+        // Who does not listen any more has ended the thread, too.
+        let _ = self.tell.blocking_send(heard);
     }
 
     /// Where to read each of `list` from, as far as whoever listens knows.

@@ -6,7 +6,6 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
-use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::mpsc;
 
 use super::connection::{tell, tell_error};
@@ -50,11 +49,11 @@ impl Kafka {
 }
 
 impl Sender {
-    /// Puts `event` into the queue of those under way; `false` says that it is full and nothing was done.
+    /// Puts `event` into the queue of those under way, which holds far more than a relay has under way.
     ///
     /// # Errors
     /// If it cannot be sent at all.
-    pub fn send(&self, event: &LogEvent) -> Result<bool, KafkaFault> {
+    pub fn send(&self, event: &LogEvent) -> Result<(), KafkaFault> {
         let topic = self.kafka.name_of(&event.topic);
         // Nobody waits for a beacon.
         let seq = if event.kind == BEACON { 0 } else { usize::try_from(event.seq).unwrap_or_default() };
@@ -63,11 +62,8 @@ impl Sender {
             .key(event.key.as_bytes())
             .payload(event.payload.as_bytes())
             .headers(record::headers(event));
-        match self.producer.send(record) {
-            Ok(()) => Ok(true),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(false),
-            Err((error, _)) => Err(KafkaFault::Unreachable(format!("{} {}/{}: {error}", event.kind, event.source, event.seq))),
-        }
+        let refused = |(error, _)| KafkaFault::Unreachable(format!("{} {}/{}: {error}", event.kind, event.source, event.seq));
+        self.producer.send(record).map_err(refused)
     }
 
     /// What became of the next event, in the order in which that is learned.
