@@ -61,7 +61,7 @@ pub struct Running {
     /// Its door.
     pub handle: Handle,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
-    listens_to_kafka: bool,
+    pub(crate) listens_to_kafka: bool,
     unread: Unread,
     source: String,
     stop: watch::Sender<bool>,
