@@ -21,7 +21,7 @@ pub use proxy::Proxy;
 pub use raw::Raw;
 pub use replies::{body, brief, is, items, ok, problem};
 pub use runtime::TestRuntime;
-pub use server::PostgresServer;
+pub use server::{KafkaServer, PostgresServer, kafka, topic_prefix};
 pub use stage::Stage;
 pub use tiny::{Asked, HANG_UP, serve};
 #[doc(hidden)]
