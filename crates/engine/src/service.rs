@@ -47,7 +47,7 @@ pub struct Settings {
     pub store: Store,
     /// The port to the world.
     pub runtime: Arc<dyn Runtime>,
-    /// Wakes readers within the process.
+    /// Wakes readers of its logs.
     pub wakes: Wakes,
 }
 
@@ -240,7 +240,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let timers = Timers { handle: handle.clone(), kinds, leadership: leadership.clone(), caught_up };
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs.into_iter().chain([keys::sweep()]) {
-        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone())));
+        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), wakes.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })

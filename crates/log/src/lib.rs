@@ -5,6 +5,7 @@
 mod chain;
 mod config;
 mod outbox;
+mod tail;
 mod wakes;
 
 pub use chain::{Admission, admit, link};

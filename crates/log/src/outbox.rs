@@ -9,7 +9,7 @@ use store::{Error, Kind, OUTBOX_EVENTS, OUTBOX_LAST, Read, Row, Store, Value};
 pub const READ_EVENTS_MAX: usize = 512;
 
 /// The log's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&END];
+pub static READS: &[&Read] = &[&END, &crate::tail::HEADS];
 
 static END: Read =
     Read { name: "log.end", sql: "SELECT seq FROM store_head WHERE source = $1", arguments: &[Kind::Text], answer: &[Kind::Int] };
