@@ -50,7 +50,7 @@ pub struct Settings {
     pub store: Store,
     /// The port to the world.
     pub runtime: Arc<dyn Runtime>,
-    /// Wakes readers within the process.
+    /// Wakes readers of its logs.
     pub wakes: Wakes,
     /// By what services hear each other instead of by the outboxes of their database.
     pub kafka: Option<Kafka>,
@@ -222,7 +222,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let timers = Timers { handle: handle.clone(), kinds, leadership: leadership.clone(), caught_up };
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs.into_iter().chain([keys::sweep()]) {
-        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone())));
+        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), wakes.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })

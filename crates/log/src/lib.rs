@@ -6,6 +6,7 @@ mod chain;
 mod config;
 mod kafka;
 mod outbox;
+mod tail;
 mod wakes;
 
 pub use chain::{Admission, Tails, admit, link};

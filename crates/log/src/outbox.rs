@@ -11,7 +11,7 @@ use crate::chain::{Tails, link};
 pub const READ_EVENTS_MAX: usize = 512;
 
 /// The log's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&END];
+pub static READS: &[&Read] = &[&END, &crate::tail::HEADS];
 
 static END: Read =
     Read { name: "log.end", sql: "SELECT seq FROM store_head WHERE source = $1", arguments: &[Kind::Text], answer: &[Kind::Int] };

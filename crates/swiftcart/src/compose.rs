@@ -90,8 +90,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let mut services = tables::services(settings, &parts);
     let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
-    let kafka = kafka(settings).await?;
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default(), kafka };
+    let (wakes, kafka) = (Wakes::new(&store, &runtime), kafka(settings).await?);
+    let shared = engine::Settings { store, runtime: runtime.clone(), wakes, kafka };
     let keyring = Keyring::new();
     let limits = Limits {
         requests_max: settings.server.requests_max,

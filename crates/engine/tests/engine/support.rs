@@ -12,10 +12,9 @@ use engine::{
 };
 use futures_util::FutureExt;
 use kernel::{BoxFuture, Bucket, Buckets, Draw, Fault, Id, Millis, Runtime, Timestamp, TraceContext};
-use log::Wakes;
 use serde::{Deserialize, Serialize};
 use store::{Kind, Migration, PLATFORM, Read, Store};
-use testkit::{Engine, TestStore, fresh};
+use testkit::{Engine, TestStore, fresh, wakes};
 use tokio::sync::oneshot;
 
 /// Both.
@@ -169,7 +168,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn on(store: Store) -> Self {
         let world = Arc::new(World::default());
-        Self { settings: Settings { store, runtime: world.clone(), wakes: Wakes::default() }, world }
+        Self { settings: Settings { wakes: wakes(&store), store, runtime: world.clone() }, world }
     }
 
     /// Two processes on one database. Where it is embedded there could be only one: there it is two sets of loops.
