@@ -25,6 +25,7 @@ mod tables;
 mod tally;
 mod timers;
 mod token_keys;
+mod trim;
 mod watchers;
 mod work;
 
@@ -46,4 +47,5 @@ pub use tables::{MIGRATIONS, READS, TABLES};
 pub use tally::Field;
 pub use timers::TimerKind;
 pub use token_keys::TokenKeys;
+pub use trim::{Audience, Trim};
 pub use work::Work;

@@ -20,6 +20,7 @@ use crate::reader::{Reader, first_source, outbox_of};
 use crate::subscription::{Subscription, outbox_cursor};
 use crate::tables::{Cursor, PARKED_COUNT, TIMERS_OVERDUE, TIMERS_SET};
 use crate::timers::{TimerKind, Timers};
+use crate::trim::Trim;
 use crate::watchers::Watchers;
 
 /// What a service is, besides its routes.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub runtime: Arc<dyn Runtime>,
     /// Wakes readers within the process.
     pub wakes: Wakes,
+    /// When events go; nothing where all of them are to stay.
+    pub trim: Option<Trim>,
 }
 
 /// A service that runs.
@@ -209,7 +212,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
     let heard: BTreeSet<&str> = subscriptions.iter().map(|subscription| subscription.to).collect();
     assert_eq!(heard.len(), subscriptions.len(), "{} subscribes twice to the same service", service.name);
-    let Settings { store, runtime, wakes } = settings.clone();
+    let Settings { store, runtime, wakes, trim } = settings.clone();
     let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
     let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers };
     let head = store.head(service.name, &first_source(service.name, &handle)).await?;
@@ -241,6 +244,9 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs.into_iter().chain([keys::sweep()]) {
         spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone())));
+    }
+    if let Some(trim) = trim {
+        spawn("trim", Box::pin(trim.run(handle.clone(), leadership.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use engine::{Handle, Running, Service, TokenKeys, TokioRuntime};
+use engine::{Audience, Handle, Running, Service, TokenKeys, TokioRuntime, Trim};
 use kernel::{BoxFuture, Millis, Runtime};
-use log::Wakes;
+use log::{Wakes, Way};
 use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
@@ -74,7 +74,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let mut services = tables::services(settings, &parts);
     let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
+    let trim = trim(&settings.log, &services);
+    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default(), trim };
     let keyring = Keyring::new();
     let limits = Limits {
         requests_max: settings.server.requests_max,
@@ -138,6 +139,14 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         alive,
         _data: data,
     })
+}
+
+/// When events may go: where services read each other's outboxes, once all of `services` have heard them.
+fn trim(log: &log::Config, services: &[Service]) -> Option<Trim> {
+    match log.kind {
+        Way::Outbox => Some(Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services))),
+        Way::Kafka => None,
+    }
 }
 
 /// Reaches the provider that the settings name.

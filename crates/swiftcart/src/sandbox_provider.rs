@@ -44,7 +44,7 @@ pub(crate) async fn serve(arguments: SandboxProvider) -> anyhow::Result<ExitCode
     let migrations = tables::migrations(std::slice::from_ref(&service));
     store.migrate(&migrations).await.context("the books cannot be brought up to date")?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default() };
+    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default(), trim: None };
     let running = engine::start(service, &shared).await?;
 
     if let Some(share_percent) = arguments.faults_percent {

@@ -41,7 +41,7 @@ impl Stage {
     /// If a speaker does not start.
     pub async fn on(database: TestStore, clock: TestRuntime, speakers: &[&'static str]) -> Self {
         let clock = Arc::new(clock);
-        let settings = Settings { store: database.store.clone(), runtime: clock.clone(), wakes: Wakes::default() };
+        let settings = Settings { store: database.store.clone(), runtime: clock.clone(), wakes: Wakes::default(), trim: None };
         let (key, keyring) = (SigningKey::generate().expect("the system gives a key"), Keyring::new());
         keyring.insert(key.public());
         Self::set(Arc::new(database), clock, settings, (Arc::new(key), keyring), speakers).await

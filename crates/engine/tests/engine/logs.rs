@@ -176,7 +176,7 @@ async fn other_topics_are_passed_over() {
 
 /// Something on another topic of the bank.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Aside;
+pub(crate) struct Aside;
 
 impl contracts::Event for Aside {
     const KIND: &'static str = "aside.v1";

@@ -15,3 +15,4 @@ mod outages;
 mod resync;
 mod support;
 mod timers;
+mod trim;

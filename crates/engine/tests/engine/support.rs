@@ -169,7 +169,7 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn on(store: Store) -> Self {
         let world = Arc::new(World::default());
-        Self { settings: Settings { store, runtime: world.clone(), wakes: Wakes::default() }, world }
+        Self { settings: Settings { store, runtime: world.clone(), wakes: Wakes::default(), trim: None }, world }
     }
 
     /// Two processes on one database. Where it is embedded there could be only one: there it is two sets of loops.
