@@ -246,7 +246,7 @@ impl Following<'_> {
             if subscription.breaker.stopped().is_some() || batch.is_empty() {
                 return Ok(batch.is_empty().then(Vec::new));
             }
-            match handle.apply(subscription, batch.clone()).await {
+            match handle.apply_at(subscription, batch.clone()).await {
                 Ok(admissions) => return Ok(Some(admissions)),
                 Err(fault) => tracing::warn!(service = handle.service, log = subscription.to, %fault, "not applied yet"),
             }
@@ -352,7 +352,8 @@ impl Following<'_> {
     fn tell(&self) {
         let caught_up = self.assigned && self.partitions.values().all(Standing::is_caught_up);
         self.consumer.caught_up.send_if_modified(|before| std::mem::replace(before, caught_up) != caught_up);
-        let mut unread: BTreeMap<&'static str, i64> = self.topics.values().map(|at| (self.consumer.subscriptions[*at].to, 0)).collect();
+        let mut unread: BTreeMap<&'static str, i64> =
+            self.topics.values().map(|at| (self.consumer.subscriptions[*at].to, 0)).collect();
         for ((topic, _), standing) in &self.partitions {
             let Some(at) = self.topics.get(topic.as_str()) else { continue };
             let left = (standing.end - standing.held.map_or(standing.next, |held| held.offset)).max(0);

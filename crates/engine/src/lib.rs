@@ -29,6 +29,7 @@ mod tables;
 mod tally;
 mod timers;
 mod token_keys;
+mod trim;
 mod watchers;
 mod work;
 
@@ -42,14 +43,15 @@ pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
 #[cfg(feature = "model")]
 pub use model::{Listener, Model, TimerSet};
+pub use pending::{Behind, Mark, Pending, Stands, compare};
 pub use relay::LogStatus;
 pub use resync::{Copied, Position, Progress, Republish, Resync};
 pub use runtime::TokioRuntime;
-pub use pending::{Behind, Mark, Pending, Stands, compare};
 pub use service::{Gauges, OVERDUE_AFTER_MS, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};
 pub use tables::{MIGRATIONS, READS, TABLES};
 pub use tally::Field;
 pub use timers::TimerKind;
 pub use token_keys::TokenKeys;
+pub use trim::{Audience, Trim};
 pub use work::Work;

@@ -41,7 +41,8 @@ async fn outboxes_read(handle: &Handle) -> Result<Vec<String>, Fault> {
     let rows = handle.read(&CURSORS, vec![handle.service.into()]).await?;
     let mut sources = Vec::new();
     for row in &rows {
-        let (source, topic, seq) = (row.text(0).map_err(fault_of)?, row.text(1).map_err(fault_of)?, row.int(3).map_err(fault_of)?);
+        let (source, topic, seq) =
+            (row.text(0).map_err(fault_of)?, row.text(1).map_err(fault_of)?, row.int(3).map_err(fault_of)?);
         if topic == ALL_TOPICS && seq < i64::MAX {
             sources.push(source.to_owned());
         }

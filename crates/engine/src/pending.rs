@@ -85,7 +85,11 @@ impl Stands {
             }
             // An outbox is read in its order, so that there one number says all.
             let between_databases = own.is_some() || of(BEFORE_KAFKA, 0).is_some();
-            let source = if between_databases { format!("{}/{}/{}", owner.source, said.topic, said.partition) } else { owner.source.clone() };
+            let source = if between_databases {
+                format!("{}/{}/{}", owner.source, said.topic, said.partition)
+            } else {
+                owner.source.clone()
+            };
             let entry = behind.entry(source.clone()).or_insert(Behind { source, seq, last: said.seq });
             entry.last = entry.last.max(said.seq);
         }

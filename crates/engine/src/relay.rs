@@ -155,11 +155,15 @@ impl Running {
     pub async fn republish(&self, seq: i64, trace: &TraceContext) -> Result<i64, Fault> {
         let status = self.log_status().await?;
         if status.relayed.is_none() {
-            return Err(Fault::conflict("log-not-relayed", "the log is read from the database: nothing of it can be lost on the way"));
+            return Err(Fault::conflict(
+                "log-not-relayed",
+                "the log is read from the database: nothing of it can be lost on the way",
+            ));
         }
         let kept_after = status.first_kept - 1;
         if seq < kept_after && seq < status.last {
-            let detail = format!("events up to {kept_after} are no longer kept; give {kept_after}, and resync whoever lacks earlier ones");
+            let detail =
+                format!("events up to {kept_after} are no longer kept; give {kept_after}, and resync whoever lacks earlier ones");
             return Err(Fault::invalid_field("/after", detail));
         }
         self.handle.decide(Lane::Rest, trace, move |work| put_back(work, &status.source, seq)).await

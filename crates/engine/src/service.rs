@@ -23,6 +23,7 @@ use crate::relay::Relay;
 use crate::subscription::{Subscription, Taken, outbox_cursor};
 use crate::tables::{Cursor, TIMERS_OVERDUE};
 use crate::timers::{TimerKind, Timers};
+use crate::trim::Trim;
 use crate::watchers::Watchers;
 
 /// What a service is, besides its routes.
@@ -54,6 +55,16 @@ pub struct Settings {
     pub wakes: Wakes,
     /// By what services hear each other instead of by the outboxes of their database.
     pub kafka: Option<Kafka>,
+    /// When events go; nothing where all of them are to stay.
+    pub trim: Option<Trim>,
+}
+
+impl Settings {
+    /// Services that share a database, hear each other by its outboxes, and keep all their events.
+    #[must_use]
+    pub fn alone(store: Store, runtime: Arc<dyn Runtime>) -> Self {
+        Self { wakes: Wakes::new(&store, &runtime), store, runtime, kafka: None, trim: None }
+    }
 }
 
 /// A service that runs.
@@ -169,7 +180,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
     let heard: BTreeSet<&str> = subscriptions.iter().map(|subscription| subscription.to).collect();
     assert_eq!(heard.len(), subscriptions.len(), "{} subscribes twice to the same service", service.name);
-    let Settings { store, runtime, wakes, kafka } = settings.clone();
+    let Settings { store, runtime, wakes, kafka, trim } = settings.clone();
     let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
     let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers };
     let head = store.head(service.name, &first_source(service.name, &handle)).await?;
@@ -202,7 +213,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
         let relay = Relay { handle: handle.clone(), kafka: kafka.clone(), wakes: wakes.clone(), leadership: leadership.clone() };
         spawn("relay", Box::pin(relay.run()));
         for taken in [Taken::Work, Taken::Copy] {
-            let subscriptions: Vec<_> = subscriptions.iter().filter(|to| to.topics.values().any(|one| *one == taken)).cloned().collect();
+            let subscriptions: Vec<_> =
+                subscriptions.iter().filter(|to| to.topics.values().any(|one| *one == taken)).cloned().collect();
             if subscriptions.is_empty() {
                 continue;
             }
@@ -223,6 +235,9 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs.into_iter().chain([keys::sweep()]) {
         spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), wakes.clone())));
+    }
+    if let Some(trim) = trim {
+        spawn("trim", Box::pin(trim.run(handle.clone(), leadership.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     Ok(Running { handle, subscriptions, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })

@@ -155,12 +155,21 @@ type Applied = (Admission, Option<String>);
 
 impl Handle {
     /// Applies events of a log between databases, which may lose, double and reorder: each under the cursor of its topic and
-    /// partition, if it is the next there. Beside each stands the offset to read its partition from afterwards. Tells for each
-    /// what its cursor said to it; after a [`Admission::Gap`] the log is to be read on, or again.
+    /// partition, if it is the next there. Tells for each what its cursor said to it; after a [`Admission::Gap`] the log is to
+    /// be read on, or again.
     ///
     /// # Errors
     /// `lane-full`, or the first of what kept an event from being decided; those before it may have been applied.
-    pub async fn apply(&self, subscription: &Subscription, events: Vec<(LogEvent, i64)>) -> Result<Vec<Admission>, Fault> {
+    pub async fn apply(&self, subscription: &Subscription, events: Vec<LogEvent>) -> Result<Vec<Admission>, Fault> {
+        self.apply_at(subscription, events.into_iter().map(|event| (event, 0)).collect()).await
+    }
+
+    /// The same of events beside which stands from where on their partition is to be read once they are applied.
+    pub(crate) async fn apply_at(
+        &self,
+        subscription: &Subscription,
+        events: Vec<(LogEvent, i64)>,
+    ) -> Result<Vec<Admission>, Fault> {
         let arrived = |(event, next_offset): (LogEvent, i64)| {
             let cursor = (self.service.to_owned(), event.source.clone(), event.topic.clone(), i64::from(event.partition.0));
             Arrived { event, cursor, next_offset }

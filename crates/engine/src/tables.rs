@@ -17,8 +17,18 @@ pub const MIGRATIONS: &[Migration] = &[
 pub static TABLES: &[&Table] = &[&CURSOR, &RELAY, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &DROPPED, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] =
-    &[&CURSORS, &PLACES, &TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &TIMERS_OVERDUE, &PARKED_COUNT, &PARKED_PAGE, &PARKED_FIRST];
+pub static READS: &[&Read] = &[
+    &CURSORS,
+    &PLACES,
+    &TIMERS_NEXT,
+    &KEYS_EXPIRED,
+    &TOKEN_KEYS,
+    &TIMERS_SET,
+    &TIMERS_OVERDUE,
+    &PARKED_COUNT,
+    &PARKED_PAGE,
+    &PARKED_FIRST,
+];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.

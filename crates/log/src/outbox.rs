@@ -2,7 +2,8 @@
 //! Leaves Kafka to a sibling of this file, and what is done with an event to `engine`.
 
 use contracts::Envelope;
-use kernel::Bucket;
+use kernel::{Bucket, Timestamp};
+use serde::Deserialize;
 use store::{Error, Kind, OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, Read, Row, Store, Value};
 
 use crate::chain::{Tails, link};
@@ -11,10 +12,32 @@ use crate::chain::{Tails, link};
 pub const READ_EVENTS_MAX: usize = 512;
 
 /// The log's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&END, &crate::tail::HEADS];
+pub static READS: &[&Read] = &[&END, &FIRST, &OLDEST, &crate::tail::HEADS];
 
 static END: Read =
     Read { name: "log.end", sql: "SELECT seq FROM store_head WHERE source = $1", arguments: &[Kind::Text], answer: &[Kind::Int] };
+
+/// The first event on some topics after one number and up to another: source, topics, after, through.
+static FIRST: Read = Read {
+    name: "log.first",
+    sql: "SELECT seq FROM store_outbox WHERE source = $1 AND topic {in $2} AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT 1",
+    arguments: &[Kind::Text, Kind::Texts, Kind::Int, Kind::Int],
+    answer: &[Kind::Int],
+};
+
+/// The oldest events: source, limit.
+static OLDEST: Read = Read {
+    name: "log.oldest",
+    sql: "SELECT seq, payload FROM store_outbox WHERE source = $1 ORDER BY seq LIMIT $2",
+    arguments: &[Kind::Text, Kind::Int],
+    answer: &[Kind::Int, Kind::Text],
+};
+
+/// What an envelope says of when.
+#[derive(Deserialize)]
+struct Said {
+    time: Timestamp,
+}
 
 /// An event on its way to a consumer.
 #[derive(Clone, PartialEq, Debug)]
@@ -131,6 +154,32 @@ impl Outbox {
     /// [`Error::Unavailable`] of the store.
     pub async fn end(&self) -> Result<i64, Error> {
         number(&self.store.read(&END, vec![self.source.clone().into()]).await?)
+    }
+
+    /// The first event on `topics` after `after` and up to `through`, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the store.
+    pub async fn first(&self, topics: &[&'static str], after: i64, through: i64) -> Result<Option<i64>, Error> {
+        let arguments = vec![self.source.clone().into(), texts(topics), after.into(), through.into()];
+        self.store.read(&FIRST, arguments).await?.first().map(|row| row.int(0)).transpose()
+    }
+
+    /// Up to which number the oldest events that are there were said before `before`, as far as one read brings them; 0 if
+    /// the oldest was not. One that does not say when is as old as its neighbours.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the store.
+    pub async fn said_before(&self, before: Timestamp) -> Result<i64, Error> {
+        let limit = i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX);
+        let mut through = 0;
+        for row in self.store.read(&OLDEST, vec![self.source.clone().into(), limit.into()]).await? {
+            if serde_json::from_str::<Said>(row.text(1)?).is_ok_and(|said| said.time >= before) {
+                break;
+            }
+            through = row.int(0)?;
+        }
+        Ok(through)
     }
 
     fn event(&self, row: &Row, prev: &mut i64) -> Result<LogEvent, Error> {

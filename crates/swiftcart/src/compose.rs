@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use engine::{Handle, Running, Service, TokenKeys, TokioRuntime};
+use engine::{Audience, Handle, Running, Service, TokenKeys, TokioRuntime, Trim};
 use kernel::{BoxFuture, Millis, Runtime};
-use log::{Kafka, Wakes, Way};
+use log::{Kafka, Way};
 use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
@@ -79,7 +79,12 @@ async fn kafka(settings: &Settings) -> anyhow::Result<Option<Kafka>> {
     );
     let kafka = Kafka::new(&settings.kafka, settings.server.buckets);
     let missing = kafka.missing(&log::every_topic()).await?;
-    ensure!(missing.is_empty(), "Kafka lacks {} topics, the first being {}; run `swiftcart topics ensure`", missing.len(), missing[0]);
+    ensure!(
+        missing.is_empty(),
+        "Kafka lacks {} topics, the first being {}; run `swiftcart topics ensure`",
+        missing.len(),
+        missing[0]
+    );
     Ok(Some(kafka))
 }
 
@@ -90,8 +95,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let mut services = tables::services(settings, &parts);
     let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
-    let (wakes, kafka) = (Wakes::new(&store, &runtime), kafka(settings).await?);
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes, kafka };
+    let (kafka, trim) = (kafka(settings).await?, trim(&settings.log, &services));
+    let shared = engine::Settings { kafka, trim: Some(trim), ..engine::Settings::alone(store, runtime.clone()) };
     let keyring = Keyring::new();
     let limits = Limits {
         requests_max: settings.server.requests_max,
@@ -155,6 +160,14 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         alive,
         _data: data,
     })
+}
+
+/// When events may go: where services read each other's outboxes, once all of `services` have heard them.
+fn trim(log: &log::Config, services: &[Service]) -> Trim {
+    match log.kind {
+        Way::Outbox => Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services)),
+        Way::Kafka => Trim::once_relayed(log.keep_ms, log.trim_every_ms),
+    }
 }
 
 /// Reaches the provider that the settings name.
