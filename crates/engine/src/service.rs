@@ -193,13 +193,15 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let (alive, loops_ended) = mpsc::channel(1);
     let spawn = |name, task| runtime.spawn(name, holding(alive.clone(), task));
     let present = Leadership::alone(runtime.clone(), stopped.clone());
-    let leadership = if store.shared() {
-        let (leadership, contest) = Leadership::contested(handle.clone(), stopped);
+    let lead = |name| {
+        if !store.shared() {
+            return present.clone();
+        }
+        let (leadership, contest) = Leadership::contested(handle.clone(), name, stopped.clone());
         spawn("lease", contest);
         leadership
-    } else {
-        present.clone()
     };
+    let leadership = lead("work");
     let unread = Unread::default();
     let mut all_caught_up = Vec::new();
     let mut caught_up = || {
@@ -210,7 +212,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let listens_to_kafka = kafka.is_some();
     hears_by(listens_to_kafka, &handle).await?;
     if let Some(kafka) = kafka {
-        let relay = Relay { handle: handle.clone(), kafka: kafka.clone(), wakes: wakes.clone(), leadership: leadership.clone() };
+        // A lease of its own: processes that do not relay yet, or no longer, must not hold it.
+        let relay = Relay { handle: handle.clone(), kafka: kafka.clone(), wakes: wakes.clone(), leadership: lead("relay") };
         spawn("relay", Box::pin(relay.run()));
         for taken in [Taken::Work, Taken::Copy] {
             let subscriptions: Vec<_> =

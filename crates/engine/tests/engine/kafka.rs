@@ -106,8 +106,8 @@ async fn two_relays_of_one_log_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_kafka_that_dies_and_freezes_delays_and_loses_nothing() {
     let mut server = KafkaServer::start();
-    let kafka = at(server.address.clone()).await;
     for engine in ENGINES {
+        let kafka = at(server.address.clone()).await;
         let (here, there) = (ready(engine).await, ready(engine).await);
         let bank = process(&here.store, &kafka).start(bank()).await;
         let counter = process(&there.store, &kafka).start(counter()).await;
