@@ -38,7 +38,7 @@ pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
 #[cfg(feature = "model")]
 pub use model::{Listener, Model, TimerSet};
-pub use resync::{Copied, Position, Progress, Republish, Resync};
+pub use resync::{Copied, Pass, Position, Republish, passes};
 pub use runtime::TokioRuntime;
 pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};

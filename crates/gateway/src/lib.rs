@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use kernel::{BoxFuture, Fault, FaultKind, Millis};
 use web::{
-    Carrier, InternalKey, Method, Peer, PeerFault, Request, Response, RouteInfo, Routes, Stream, header, read_whole,
-    token_invalid,
+    Carrier, InternalKey, Peer, PeerFault, Request, Response, RouteInfo, Routes, Stream, header, read_whole, token_invalid,
 };
 
 /// When to come back to a service that does not answer.
@@ -40,7 +39,11 @@ fn carry(way: Arc<Way>, request: Request<Stream>) -> BoxFuture<'static, Result<R
         let method = parts.method.clone();
         // Whole, so that it can be sent again, and so that nobody's slow line keeps a service busy.
         let body = read_whole(&parts.headers, body).await?;
-        let mut answer = way.peer.send(Request::from_parts(parts, body)).await.map_err(|fault| way.fault(&method, fault))?;
+        let mut answer = way
+            .peer
+            .send(Request::from_parts(parts, body))
+            .await
+            .map_err(|fault| unanswered(way.service, method.as_str(), &fault))?;
         headers::of_answer(answer.headers_mut());
         Ok(answer)
     })
@@ -53,21 +56,21 @@ impl Way {
         let shows = request.headers().get_all(header::AUTHORIZATION).iter().any(shown);
         if shows { Err(token_invalid()) } else { Ok(()) }
     }
+}
 
-    /// What whoever asked is told when there was no answer: never that nothing was done if it may have been.
-    fn fault(&self, method: &Method, fault: PeerFault) -> Fault {
-        let (service, method) = (self.service, method.as_str());
-        let mut told = if fault.maybe_done {
-            let detail = format!(
-                "{service} was asked and has not answered, so this may or may not have happened; repeat it with the same \
-                 Idempotency-Key"
-            );
-            Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail)
-        } else {
-            let detail = format!("{service} does not answer at this moment; nothing was done, please try again shortly");
-            Fault::new(FaultKind::Unavailable, "peer-unavailable", detail)
-        };
-        told.retry_after_ms = Some(RETRY_AFTER_MS);
-        told.because(format!("{method} to {service}: {}", fault.why)).with("service", service)
-    }
+/// What whoever asked is told when `service` did not answer `what`: never that nothing was done if it may have been.
+#[must_use]
+pub fn unanswered(service: &str, what: &str, fault: &PeerFault) -> Fault {
+    let mut told = if fault.maybe_done {
+        let detail = format!(
+            "{service} was asked and has not answered, so this may or may not have happened; repeat it with the same \
+             Idempotency-Key"
+        );
+        Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail)
+    } else {
+        let detail = format!("{service} does not answer at this moment; nothing was done, please try again shortly");
+        Fault::new(FaultKind::Unavailable, "peer-unavailable", detail)
+    };
+    told.retry_after_ms = Some(RETRY_AFTER_MS);
+    told.because(format!("{what} of {service}: {}", fault.why)).with("service", service)
 }

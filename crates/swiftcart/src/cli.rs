@@ -65,6 +65,10 @@ pub(crate) struct Serve {
     /// The address to listen on, as 127.0.0.1:8080.
     #[arg(long, env = "SWIFTCART_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// What this process is; may be repeated. Of none, the whole shop: identity, catalog, orders, inventory, payments, delivery,
+    /// notifications, and the gateway in front of them.
+    #[arg(long = "role", env = "SWIFTCART_ROLES", value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) roles: Vec<String>,
     /// Start empty but for one admin instead of with the sample shop.
     #[arg(long, env = "SWIFTCART_NO_SAMPLE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_sample: bool,

@@ -25,7 +25,7 @@ use crate::access::Access;
 use crate::caller::{CART_CAPABILITY, Caller, Person, REQUEST_ID};
 use crate::conditional::Prefer;
 use crate::incoming::Incoming;
-use crate::problem::{self, METHOD_NOT_ALLOWED};
+use crate::problem::{self, METHOD_NOT_ALLOWED, OUTCOME_UNKNOWN};
 use crate::routes::{Endpoint, Handle, RouteInfo, Routes};
 use crate::token::{Keyring, token_invalid};
 
@@ -145,7 +145,7 @@ impl Door {
             return Fault::unavailable(cause, self.limits.retry_after_ms);
         }
         let detail = "it took too long and may or may not have happened; repeat it with the same Idempotency-Key";
-        let mut fault = Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail).because(cause);
+        let mut fault = Fault::new(FaultKind::OutcomeUnknown, OUTCOME_UNKNOWN, detail).because(cause);
         fault.retry_after_ms = Some(self.limits.retry_after_ms);
         fault
     }
