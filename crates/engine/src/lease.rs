@@ -41,11 +41,7 @@ impl Leadership {
     }
 
     /// Of a shared database: the lease `name` is asked for, and renewed, until the service stops; then given back.
-    pub(crate) fn contested(
-        handle: Handle,
-        name: &'static str,
-        stop: watch::Receiver<bool>,
-    ) -> (Self, BoxFuture<'static, ()>) {
+    pub(crate) fn contested(handle: Handle, name: &'static str, stop: watch::Receiver<bool>) -> (Self, BoxFuture<'static, ()>) {
         let (sender, held) = watch::channel(None);
         let leadership = Self { held, stop, runtime: handle.runtime.clone() };
         (leadership.clone(), Box::pin(contest(handle, name, leadership, sender)))

@@ -45,7 +45,7 @@ pub use lease::LEASE_TTL_MS;
 pub use model::{Listener, Model, TimerSet};
 pub use pending::{Behind, Mark, Pending, Stands, compare};
 pub use relay::LogStatus;
-pub use resync::{Copied, Position, Progress, Republish, Resync};
+pub use resync::{Copied, Pass, Position, Republish, passes};
 pub use runtime::TokioRuntime;
 pub use service::{Gauges, OVERDUE_AFTER_MS, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};

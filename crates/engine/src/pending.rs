@@ -97,6 +97,18 @@ impl Stands {
     }
 }
 
+impl Stands {
+    /// How far this one has heard `owner`, which is the service `name`, and the last of what concerns it there.
+    #[must_use]
+    pub fn progress(&self, name: &str, owner: &Self) -> (i64, i64) {
+        let listens = self.listens.get(name).map_or(&[][..], Vec::as_slice);
+        let said = owner.said.iter().filter(|mark| listens.contains(&mark.topic));
+        let last = said.map(|mark| mark.seq).max().unwrap_or(0);
+        let heard = self.behind(name, owner).iter().map(|behind| behind.seq).min().unwrap_or(last);
+        (heard, last)
+    }
+}
+
 /// Compares all with all, so that each knows what it has not heard.
 pub fn compare(all: &mut [Pending]) {
     let stands: Vec<(String, Stands)> = all.iter().map(|pending| (pending.service.clone(), pending.stands.clone())).collect();

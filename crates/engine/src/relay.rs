@@ -162,9 +162,11 @@ impl Running {
         }
         let kept_after = status.first_kept - 1;
         if seq < kept_after && seq < status.last {
-            let detail =
-                format!("events up to {kept_after} are no longer kept; give {kept_after}, and resync whoever lacks earlier ones");
-            return Err(Fault::invalid_field("/after", detail));
+            let detail = format!(
+                "events up to {kept_after} are no longer kept; give {}, and resync whoever lacks earlier ones",
+                kept_after + 1
+            );
+            return Err(Fault::invalid_field("/from", detail));
         }
         self.handle.decide(Lane::Rest, trace, move |work| put_back(work, &status.source, seq)).await
     }

@@ -15,6 +15,8 @@ mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;
+mod peers;
+mod roles;
 mod sample;
 mod sandbox_provider;
 mod settings;

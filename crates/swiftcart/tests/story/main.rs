@@ -8,6 +8,7 @@ mod operating;
 mod planted;
 mod plants;
 mod races;
+mod split;
 mod stories;
 mod till;
 mod ways_out;
