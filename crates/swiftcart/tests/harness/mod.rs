@@ -11,4 +11,4 @@ mod server;
 pub(crate) use bank::Bank;
 pub(crate) use process::{free_address, swiftcart};
 pub(crate) use requests::{request, send_form};
-pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said};
+pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said, until_leases_pass_on};
