@@ -64,6 +64,11 @@ impl Reader {
         let topics: Vec<&'static str> = self.subscription.topics.keys().copied().collect();
         let cursor = outbox_cursor(handle.service, outbox.source());
         let mut applied = handle.find::<Cursor>(&cursor).await?.map_or(0, |(cursor, _)| cursor.seq);
+        let removed = outbox.removed(&topics).await.map_err(fault_of)?;
+        if removed > applied {
+            let missed = format!("events after {applied} and up to {removed} were removed unheard: its copies must be made anew");
+            return Err(Fault::internal(missed));
+        }
         // How far the log was looked through: farther than what was applied, if what comes next is nothing for us.
         let mut looked = applied;
         let mut committed = self.wakes.of(to);
@@ -76,13 +81,18 @@ impl Reader {
                 continue;
             }
             let mut events = outbox.read(looked, &topics).await.map_err(fault_of)?;
+            // Between what was applied and what was looked through is nothing for us, unless clean-up was there meanwhile.
+            if let Some(first) = events.first_mut().filter(|first| first.prev == looked) {
+                first.prev = applied;
+            }
             let last = events.last().map_or(end, |event| event.seq);
             looked = if events.len() < READ_EVENTS_MAX { last.max(end) } else { last };
-            let Some(first) = events.first_mut() else { continue };
-            first.prev = applied;
+            if events.is_empty() {
+                continue;
+            }
             applied = last;
             fail_point("engine.reader-before-apply");
-            let admitted = handle.apply_under(|_| cursor.clone(), &self.subscription, events).await?;
+            let admitted = handle.apply_in_order(&cursor, &self.subscription, events).await?;
             fail_point("engine.reader-after-apply");
             if admitted.contains(&Admission::Gap) {
                 return Err(Fault::internal("an event before this one is missing"));

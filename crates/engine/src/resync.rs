@@ -10,14 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::handle::{Command, Handle, Stored, fault_of};
+use crate::handle::{Command, Handle, Stored};
 use crate::input::{DEADLINE_DEFAULT_MS, Stop};
 use crate::keys::KeyScope;
 use crate::lanes::Lane;
-use crate::reader::outbox_of;
 use crate::service::Running;
-use crate::subscription::{Subscription, outbox_cursor};
-use crate::tables::Cursor;
+use crate::subscription::Subscription;
 use crate::work::Work;
 
 /// How many rows one step says at most: a full batch of other work is not much more.
@@ -158,12 +156,14 @@ impl Resync<'_> {
     /// # Errors
     /// `unavailable`.
     pub async fn progress(&self) -> Result<Progress, Fault> {
-        let (consumer, owner) = (&self.consumer.handle, self.owner.handle.service);
-        let outbox = outbox_of(owner, consumer).await?;
-        let topics: Vec<&'static str> = self.subscription().map(|to| to.topics.keys().copied().collect()).unwrap_or_default();
-        let last = outbox.last(&topics).await.map_err(fault_of)?;
-        let cursor = consumer.find::<Cursor>(&outbox_cursor(consumer.service, outbox.source())).await?;
-        Ok(Progress { heard: cursor.map_or(0, |(cursor, _)| cursor.seq), last })
+        // What the owner has said by now is asked first: what it says meanwhile is nobody's to wait for.
+        let (owner, consumer) = (self.owner.stands().await?, self.consumer.stands().await?);
+        let topics = consumer.listens.get(self.owner.handle.service).map_or(&[][..], Vec::as_slice);
+        let said = owner.said.iter().filter(|mark| topics.contains(&mark.topic));
+        let last = said.map(|mark| mark.seq).max().unwrap_or(0);
+        let behind = consumer.behind(self.owner.handle.service, &owner);
+        let heard = behind.iter().map(|behind| behind.seq).min().unwrap_or(last);
+        Ok(Progress { heard, last })
     }
 
     fn subscription(&self) -> Option<&Subscription> {

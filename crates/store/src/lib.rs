@@ -19,7 +19,7 @@ use std::path::Path;
 pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use error::Error;
 pub use migrate::{Migration, Pending};
-pub use platform::{OUTBOX_EVENTS, OUTBOX_LAST, PLATFORM, READS};
+pub use platform::{OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
 #[cfg(feature = "model")]
@@ -137,6 +137,20 @@ impl Store {
             Engine::Postgres(engine) => engine.commit(batch).await,
             #[cfg(feature = "model")]
             Engine::Memory(engine) => engine.commit(batch),
+        }
+    }
+
+    /// Removes up to `limit` events of `source`, a log of `service`, up to number `through`, in order, and notes where that
+    /// leaves each topic and partition; tells how many it removed. Whole or not at all; again, it does the rest.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn trim(&self, service: &'static str, source: &str, through: i64, limit: i64) -> Result<i64, Error> {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.trim(source, through, limit).await,
+            Engine::Postgres(engine) => engine.trim(service, source, through, limit).await,
+            #[cfg(feature = "model")]
+            Engine::Memory(engine) => engine.trim(source, through, limit),
         }
     }
 

@@ -118,6 +118,12 @@ impl Postgres {
         flight.outcome(batch, &groups)
     }
 
+    pub(crate) async fn trim(&self, service: &'static str, source: &str, through: i64, limit: i64) -> Result<i64, Error> {
+        let client = self.client().await?;
+        let trimmed = trim(&client, service, source, through, limit).await;
+        settle_as(client, trimmed, Failure::before_batch)
+    }
+
     pub(crate) async fn prepare(&self, read: &'static Read) -> Result<(), Error> {
         if !render::numbers_in_order(read.sql, read.arguments.len()) {
             return Err(broken(read, "its numbers do not first appear in order, or are not as many as its arguments"));
@@ -197,6 +203,15 @@ async fn load(client: &ClientWrapper, table: &Table, columns: &[Vec<Cell<'_>>]) 
     let statement = client.prepare_cached(&render::load(table)).await?;
     let parameters: Vec<_> = columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect();
     Ok(client.query(&statement, &parameters).await?)
+}
+
+/// One statement, so there is no moment at which a client that freezes would hold the head row.
+async fn trim(client: &ClientWrapper, service: &str, source: &str, through: i64, limit: i64) -> Result<i64, Failure> {
+    let statement = client.prepare_cached(render::TRIM).await?;
+    fail_point("store.postgres-before-trim");
+    let removed = client.query_one(&statement, &[&service, &source, &through, &limit]).await?;
+    fail_point("store.postgres-trimmed");
+    Ok(removed.try_get(0)?)
 }
 
 fn broken(read: &Read, why: &str) -> Error {

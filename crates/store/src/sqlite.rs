@@ -12,6 +12,7 @@ mod migrations;
 mod readers;
 mod render;
 mod threads;
+mod trim;
 mod writer;
 
 use std::fmt;
@@ -93,6 +94,11 @@ impl Sqlite {
         let (answer, answered) = oneshot::channel();
         self.0.writer.send(Job::Commit(Commit { batch, answer }))?;
         answered.await.unwrap_or_else(|_| Err(Error::UnknownOutcome("the writer has ended".to_owned())))
+    }
+
+    pub(crate) async fn trim(&self, source: &str, through: i64, limit: i64) -> Result<i64, Error> {
+        let source = source.to_owned();
+        self.0.writer.ask(Job::Call, move |connection| trim::trim(connection, &source, through, limit)).await
     }
 
     pub(crate) async fn prepare(&self, read: &'static Read) -> Result<(), Error> {

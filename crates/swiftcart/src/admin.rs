@@ -65,6 +65,7 @@ async fn pending(State(program): State<Program>) -> Result<Answer, Fault> {
     for running in &program.running {
         items.push(running.pending().await?);
     }
+    engine::compare(&mut items);
     Ok(Answer::ok(json!({ "items": items })))
 }
 

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use engine::{Handle, Running, Service, TokenKeys, TokioRuntime};
+use anyhow::{Context, bail, ensure};
+use engine::{Audience, Handle, Running, Service, TokenKeys, TokioRuntime, Trim};
 use kernel::{BoxFuture, Millis, Runtime};
-use log::Wakes;
+use log::{Kafka, Way};
 use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
@@ -67,6 +67,27 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
     Ok((store, None))
 }
 
+/// The Kafka that the settings name, if services hear each other by it: with every topic, each as this shop needs it.
+async fn kafka(settings: &Settings) -> anyhow::Result<Option<Kafka>> {
+    if settings.log.kind == Way::Outbox {
+        return Ok(None);
+    }
+    ensure!(!settings.kafka.servers.is_empty(), "log.kind = \"kafka\" needs kafka.servers");
+    ensure!(
+        !settings.server.database.is_empty(),
+        "log.kind = \"kafka\" needs server.database: the embedded database has one process, which needs no Kafka"
+    );
+    let kafka = Kafka::new(&settings.kafka, settings.server.buckets);
+    let missing = kafka.missing(&log::every_topic()).await?;
+    ensure!(
+        missing.is_empty(),
+        "Kafka lacks {} topics, the first being {}; run `swiftcart topics ensure`",
+        missing.len(),
+        missing[0]
+    );
+    Ok(Some(kafka))
+}
+
 /// Starts every service and gathers their routes. Without the address of a provider, the one that is built in is one of them.
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
@@ -74,8 +95,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let mut services = tables::services(settings, &parts);
     let audit = auditor::join(&mut services, &settings.audit, &runtime);
     let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
-    let wakes = Wakes::new(&store, &runtime);
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes };
+    let (kafka, trim) = (kafka(settings).await?, trim(&settings.log, &services));
+    let shared = engine::Settings { kafka, trim: Some(trim), ..engine::Settings::alone(store, runtime.clone()) };
     let keyring = Keyring::new();
     let limits = Limits {
         requests_max: settings.server.requests_max,
@@ -139,6 +160,14 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         alive,
         _data: data,
     })
+}
+
+/// When events may go: where services read each other's outboxes, once all of `services` have heard them.
+fn trim(log: &log::Config, services: &[Service]) -> Trim {
+    match log.kind {
+        Way::Outbox => Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services)),
+        Way::Kafka => Trim::once_relayed(log.keep_ms, log.trim_every_ms),
+    }
 }
 
 /// Reaches the provider that the settings name.

@@ -43,7 +43,7 @@ impl Stage {
     pub async fn on(database: TestStore, clock: TestRuntime, speakers: &[&'static str]) -> Self {
         let clock = Arc::new(clock);
         let store = database.store.clone();
-        let settings = Settings { wakes: wakes(&store), store, runtime: clock.clone() };
+        let settings = Settings { wakes: wakes(&store), ..Settings::alone(store, clock.clone()) };
         let (key, keyring) = (SigningKey::generate().expect("the system gives a key"), Keyring::new());
         keyring.insert(key.public());
         Self::set(Arc::new(database), clock, settings, (Arc::new(key), keyring), speakers).await

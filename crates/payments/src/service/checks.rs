@@ -38,8 +38,7 @@ impl Books {
             timers: Vec::new(),
             jobs: Vec::new(),
         };
-        let runtime: Arc<dyn kernel::Runtime> = Arc::new(TokioRuntime::new());
-        let settings = Settings { wakes: log::Wakes::new(&store, &runtime), store, runtime };
+        let settings = Settings::alone(store, Arc::new(TokioRuntime::new()));
         let running = engine::start(service, &settings).await.unwrap();
         let now = running.handle.runtime().now();
         let order = OrderId(Id::new(now, Bucket(5), &mut Draw::seeded(9)));

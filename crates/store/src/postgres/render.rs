@@ -16,6 +16,18 @@ pub(super) const STALE_EPOCH: &str = "SC002";
 pub(super) const REFUSE: &str = "CREATE OR REPLACE FUNCTION store_refuse(code text, what text) RETURNS bigint LANGUAGE plpgsql AS $$ \
      BEGIN RAISE EXCEPTION 'the batch is refused' USING ERRCODE = code, DETAIL = what; END $$";
 
+/// Removes events and notes where that leaves their topics and partitions: service, source, through, limit.
+///
+/// It waits for the head row, so that it is alone as a batch is. Its snapshot may be older than that wait, which is harmless
+/// here: no batch changes an event, what another clean-up removed meanwhile is not removed twice, and a tail only rises.
+pub(super) const TRIM: &str = "WITH head AS MATERIALIZED (SELECT 1 FROM store_head WHERE service = $1 FOR UPDATE), \
+     old AS MATERIALIZED (SELECT o.seq FROM head, store_outbox o WHERE o.source = $2 AND o.seq <= $3 ORDER BY o.seq LIMIT $4), \
+     gone AS (DELETE FROM store_outbox WHERE source = $2 AND seq IN (SELECT seq FROM old) RETURNING topic, partition, seq), \
+     noted AS (INSERT INTO store_tail (source, topic, partition, seq) \
+       SELECT $2, topic, partition, max(seq) FROM gone GROUP BY topic, partition \
+       ON CONFLICT (source, topic, partition) DO UPDATE SET seq = greatest(store_tail.seq, excluded.seq)) \
+     SELECT count(*) FROM gone";
+
 const OPENED: &str = "current_setting('store.batch', true) = 'open'";
 const UNOPENED: &str = "current_setting('store.batch', true) IS DISTINCT FROM 'open'";
 

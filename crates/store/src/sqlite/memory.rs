@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use crate::sqlite::connection::meaning;
-use crate::sqlite::{group, migrations, readers};
+use crate::sqlite::{group, migrations, readers, trim};
 use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Store, Table, Value, check};
 
 /// Prepared statements kept: about seven for each table of a whole shop.
@@ -85,6 +85,10 @@ impl Memory {
         group::arrange(&mut batch.writes);
         let committed = group::commit(&self.lock(), std::slice::from_ref(&batch)).pop();
         committed.unwrap_or_else(|| Err(Error::Unavailable("a batch of one came to nothing".to_owned())))
+    }
+
+    pub(crate) fn trim(&self, source: &str, through: i64, limit: i64) -> Result<i64, Error> {
+        trim::trim(&mut self.lock(), source, through, limit)
     }
 
     pub(crate) fn prepare(&self, read: &'static Read) -> Result<(), Error> {

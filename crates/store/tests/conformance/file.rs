@@ -71,7 +71,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     }
     let seq = store.head(SERVICE, SOURCE).await.unwrap().seq;
     let topics = Value::Texts(vec!["test.things".to_owned()]);
-    let log = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), Value::Int(0), topics, i64::MAX.into()]).await.unwrap();
+    let log = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), topics, Value::Int(0), i64::MAX.into()]).await.unwrap();
     assert!(log.iter().map(|row| row.int(0).unwrap()).eq(1..=seq), "the log has no hole");
     assert!(log.len() >= 2 * acknowledged.len());
     store.commit(batch(vec![new_tally("after", 1, 0)])).await.unwrap();

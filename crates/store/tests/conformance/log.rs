@@ -72,7 +72,7 @@ async fn read_all(store: &Store, page: usize, writing: &AtomicUsize) -> Vec<Stri
         let last_round = writing.load(Ordering::SeqCst) == 0;
         let topics = Value::Texts(vec!["test.things".to_owned(), "test.others".to_owned()]);
         let limit = i64::try_from(page * 10).unwrap();
-        let rows = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), cursor.into(), topics, limit.into()]).await.unwrap();
+        let rows = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), topics, cursor.into(), limit.into()]).await.unwrap();
         for row in &rows {
             assert_eq!(row.int(0), Ok(cursor + 1), "a reader saw a hole");
             cursor += 1;

@@ -1,4 +1,4 @@
-//! What every engine must do alike: each test of `writes`, `log`, `reads` and `migrations` runs on both.
+//! What every engine must do alike: each test of `writes`, `log`, `trim`, `reads` and `migrations` runs on both.
 //! Leaves to `file` and `server` what only one of them can suffer, and to `sabotage` whether these tests see anything.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -32,4 +32,5 @@ mod migrations;
 mod reads;
 mod server;
 mod support;
+mod trim;
 mod writes;

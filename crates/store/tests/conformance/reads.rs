@@ -142,7 +142,7 @@ async fn what_is_committed_is_read_at_once(database: TestStore) {
     }
     store.commit(telling(batch(vec![]), "milk", 1)).await.unwrap();
     let topics = Value::Texts(vec!["test.things".to_owned()]);
-    assert_eq!(store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), Value::Int(0), topics, Value::Int(9)]).await.unwrap().len(), 1);
+    assert_eq!(store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), topics, Value::Int(0), Value::Int(9)]).await.unwrap().len(), 1);
 }
 
 async fn statements_are_held_against_the_engine(database: TestStore) {

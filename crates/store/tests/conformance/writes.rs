@@ -265,6 +265,6 @@ async fn services_have_logs_of_their_own(database: TestStore) {
 /// The numbers and keys in the log of these tests.
 async fn events(store: &Store) -> Vec<(i64, String)> {
     let topics = Value::Texts(vec!["test.things".to_owned()]);
-    let rows = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), Value::Int(0), topics, Value::Int(10_000)]).await.unwrap();
+    let rows = store.read(&OUTBOX_EVENTS, vec![SOURCE.into(), topics, Value::Int(0), Value::Int(10_000)]).await.unwrap();
     rows.iter().map(|row| (row.int(0).unwrap(), row.text(3).unwrap().to_owned())).collect()
 }

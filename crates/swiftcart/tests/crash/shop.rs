@@ -8,7 +8,9 @@ use crate::harness::{Bank, Server, free_address, migrate, swiftcart, until_lease
 use crate::traffic::Traffic;
 
 /// What happens seldom, or slowly, happens often and fast here.
-const HASTY: [(&str, &str); 3] = [
+const HASTY: [(&str, &str); 5] = [
+    ("SWIFTCART__LOG__KEEP_MS", "500"),
+    ("SWIFTCART__LOG__TRIM_EVERY_MS", "200"),
     ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
     ("SWIFTCART__PAYMENTS__RECONCILE_EVERY_MS", "1000"),
     ("SWIFTCART__PAYMENTS__CALL_TIMEOUT_MS", "1000"),
