@@ -1,6 +1,8 @@
 //! The private servers seen from outside: they serve a command, pass its exit code on, and go with their owner.
 //! It leaves what is said to the servers to the crates that speak it.
 
+#![allow(clippy::disallowed_methods, reason = "tests of the real thing stand outside of the ports")]
+
 use std::fs::{DirBuilder, read_dir, remove_dir_all};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;

@@ -27,7 +27,7 @@ const STARTED: &str = "Kafka Server started";
 const CLUSTER: &str = "SwiftcartSwiftcart0000";
 
 /// Small, and quick to start rather than quick in the long run.
-const JAVA_OPTIONS: [&str; 8] = [
+const JAVA_OPTIONS: [&str; 9] = [
     "-Xms256m",
     "-Xmx512m",
     "-XX:+UseSerialGC",
@@ -36,6 +36,7 @@ const JAVA_OPTIONS: [&str; 8] = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 ];
 
 /// A running server. It is stopped by `stop` only; its directory goes in any case.
