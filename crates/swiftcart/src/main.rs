@@ -15,6 +15,7 @@ mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;
+mod promote;
 mod sample;
 mod sandbox_provider;
 mod settings;
