@@ -4,6 +4,7 @@
 //! Reading order: [`Value`], [`Table`], [`Batch`], [`Error`], then the two engines `sqlite` and `postgres`.
 
 mod batch;
+mod carry;
 mod check;
 mod error;
 mod migrate;
@@ -17,6 +18,7 @@ mod value;
 use std::path::Path;
 
 pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
+pub use carry::{Carriage, Carried, NotCarried};
 pub use error::Error;
 pub use migrate::{Migration, Pending};
 pub use platform::{OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};

@@ -1,7 +1,7 @@
 //! The store's own tables: one head row per service, the outbox that the head row numbers, and where clean-up left off.
 //! Leaves cursors, timers, keys and leases to `engine`.
 
-use crate::{Kind, Migration, Read};
+use crate::{Column, Kind, Migration, Read, Rows, Table};
 
 /// The store's own migrations.
 pub const PLATFORM: &[Migration] = &[
@@ -12,6 +12,41 @@ pub const PLATFORM: &[Migration] = &[
         sql: include_str!("../migrations/0001_head_and_outbox.sql"),
     },
     Migration { service: "store", number: 2, name: "tail", sql: include_str!("../migrations/0002_tail.sql") },
+    Migration { service: "store", number: 3, name: "promotion", sql: include_str!("../migrations/0003_promotion.sql") },
+];
+
+/// What was applied to this very database.
+pub(crate) const APPLIED_TABLE_NAME: &str = "store_migration";
+
+/// Where this very database's shop came from, or went.
+pub(crate) const PROMOTION_TABLE_NAME: &str = "store_promotion";
+
+/// The store's tables that hold what belongs to a shop, head rows first. They have no versions.
+pub(crate) static STORE_TABLES: [&Table; 3] = [
+    &Table {
+        name: "store_head",
+        key: &[Column::text("service")],
+        columns: &[Column::int("seq"), Column::int("epoch"), Column::text("source")],
+        rows: Rows::Stay,
+    },
+    &Table {
+        name: "store_outbox",
+        key: &[Column::text("source"), Column::int("seq")],
+        columns: &[
+            Column::text("topic"),
+            Column::int("partition"),
+            Column::text("key"),
+            Column::text("kind"),
+            Column::text("payload"),
+        ],
+        rows: Rows::Stay,
+    },
+    &Table {
+        name: "store_tail",
+        key: &[Column::text("source"), Column::text("topic"), Column::int("partition")],
+        columns: &[Column::int("seq")],
+        rows: Rows::Stay,
+    },
 ];
 
 /// Events of a source on the topics named after a `seq`, in order: source, topics, seq, limit. With each comes the last event

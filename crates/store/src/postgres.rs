@@ -2,6 +2,7 @@
 //! Leaves what a batch means to whoever made it, and SQLite to `sqlite`.
 
 mod blocker;
+mod carry;
 mod cell;
 mod connection;
 mod failure;
@@ -11,6 +12,7 @@ mod render;
 mod schema;
 
 use std::fmt;
+use std::sync::Arc;
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use kernel::fail_point;
@@ -18,6 +20,7 @@ use postgres_types::ToSql;
 use tokio_postgres::Statement;
 
 use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Value, check};
+pub(crate) use carry::Arriving;
 use cell::Cell;
 use connection::{Backends, Lease};
 use failure::Failure;
@@ -36,6 +39,8 @@ pub(crate) struct Postgres {
     /// One connection more, for whoever waits when all others do.
     overseer: Pool,
     backends: Backends,
+    /// Where it is, without secrets.
+    place: Arc<str>,
 }
 
 impl fmt::Debug for Postgres {
@@ -49,10 +54,21 @@ impl Postgres {
         let config = connection::config(url)?;
         let backends = Backends::default();
         let overseer = connection::pool(config.clone(), 1, &backends)?;
-        let engine = Self { pool: connection::pool(config, connections, &backends)?, overseer, backends };
+        let place = connection::place(&config).into();
+        let engine = Self { pool: connection::pool(config, connections, &backends)?, overseer, backends, place };
         // The first connection is opened now, so that a wrong address or an old server is told at once.
         drop(engine.client().await?);
         Ok(engine)
+    }
+
+    /// Where it is, as somebody who may see it all would write it, without secrets.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// A transaction, alone on this database, in which a shop may arrive.
+    pub(crate) async fn arriving(&self) -> Result<Arriving, Error> {
+        Arriving::open(Lease::of(&self.pool).await?).await
     }
 
     pub(crate) async fn pending(&self, all: &[Migration]) -> Result<Vec<Pending>, Error> {

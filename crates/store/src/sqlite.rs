@@ -3,6 +3,7 @@
 //!
 //! Reading order: `connection` (settings, errors), `render` (the words), `group` (what one commit does), then the threads.
 
+mod carry;
 mod checkpoint;
 mod connection;
 mod group;
@@ -15,15 +16,17 @@ mod threads;
 mod trim;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 #[cfg(feature = "model")]
 pub use memory::Memory;
 
+use crate::carry::{Load, Seal};
 use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Value, check};
 use threads::{Call, Threads};
 use writer::{Commit, Job};
@@ -99,6 +102,28 @@ impl Sqlite {
     pub(crate) async fn trim(&self, source: &str, through: i64, limit: i64) -> Result<i64, Error> {
         let source = source.to_owned();
         self.0.writer.ask(Job::Call, move |connection| trim::trim(connection, &source, through, limit)).await
+    }
+
+    /// All tables with their columns.
+    pub(crate) async fn shape(&self) -> Result<Vec<(String, BTreeSet<String>)>, Error> {
+        self.0.readers.ask(|call| call, |connection| carry::shape(connection)).await
+    }
+
+    /// All rows of a table, page by page.
+    pub(crate) fn pages(&self, load: &Load) -> Result<mpsc::Receiver<Result<Vec<Row>, Error>>, Error> {
+        let (sender, pages) = mpsc::channel(1);
+        let load = load.clone();
+        self.0.readers.send(Box::new(move |connection| carry::send_pages(connection, &load, &sender)))?;
+        Ok(pages)
+    }
+
+    /// Where the shop of this file was carried, if it was.
+    pub(crate) async fn seal_of(&self) -> Result<Option<Seal>, Error> {
+        self.0.readers.ask(|call| call, |connection| carry::seal_of(connection)).await
+    }
+
+    pub(crate) async fn seal(&self, seal: Seal) -> Result<(), Error> {
+        self.0.writer.ask(Job::Call, move |connection| carry::seal(connection, &seal)).await
     }
 
     pub(crate) async fn prepare(&self, read: &'static Read) -> Result<(), Error> {

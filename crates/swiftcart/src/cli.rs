@@ -21,6 +21,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Bring the tables of a PostgreSQL database up to date.
     Migrate(Place),
+    /// Carry a shop from the embedded database to PostgreSQL, while nobody serves it.
+    #[command(after_help = PROMOTE_HELP)]
+    Promote(Promote),
     /// Check every invariant against a living shop; exit code 1 if one is broken.
     Audit(Audit),
     /// See events that could not be handled, have them tried again, or drop them.
@@ -42,6 +45,12 @@ pub(crate) enum Command {
     SandboxProvider(SandboxProvider),
 }
 
+/// What promoting does, and what comes after it.
+const PROMOTE_HELP: &str = "\
+All rows are copied in one transaction and compared; then the embedded database is sealed, and no server opens it again.
+Killed at any moment, it is begun again by the same command. The shop goes on, with its logins and whatever is under way, by:
+  swiftcart --data DIR --database URL";
+
 /// How the provider and a shop are started together.
 const SANDBOX_PROVIDER_EXAMPLE: &str = "\
 Example, in two terminals:
@@ -59,6 +68,19 @@ pub(crate) struct Place {
     /// A PostgreSQL database, as postgres://user@host/name, instead of the embedded one.
     #[arg(long, env = "SWIFTCART_DATABASE", value_name = "URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+    /// A file of settings; see swiftcart.default.toml for all of them.
+    #[arg(long, env = "SWIFTCART_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Promote {
+    /// The PostgreSQL database that the shop is carried to, as postgres://user@host/name: one without a shop.
+    #[arg(long, env = "SWIFTCART_PROMOTE_TO", value_name = "URL", hide_env_values = true)]
+    pub(crate) to: String,
+    /// The directory of the embedded database.
+    #[arg(long, env = "SWIFTCART_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// A file of settings; see swiftcart.default.toml for all of them.
     #[arg(long, env = "SWIFTCART_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -17,7 +17,7 @@ use crate::compose::{self, Shop};
 use crate::logins::Logins;
 use crate::settings::Settings;
 use crate::tables::{self, Parts};
-use crate::{operate, sample, sandbox_provider};
+use crate::{operate, promote, sample, sandbox_provider};
 
 /// How long a connection may take to send the head of its next request.
 pub(crate) const HEAD_MS_MAX: i64 = 30_000;
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             None => serve(&arguments.serve).await,
             Some(Command::Serve(serve_with)) => serve(&serve_with).await,
             Some(Command::Migrate(place)) => migrate(&place).await,
+            Some(Command::Promote(promote_with)) => promote::promote(promote_with).await,
             Some(Command::Audit(audit_with)) => audit(audit_with).await,
             Some(Command::DeadLetters(command)) => operate::dead_letters(command).await,
             Some(Command::Resync(resync_with)) => operate::resync(resync_with).await,

@@ -62,6 +62,9 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
     if settings.server.database.is_empty() {
         let data = DataDir::take(&settings.server.data)?;
         let store = Store::sqlite(&data.database()).context("the embedded database cannot be opened")?;
+        if let Some(place) = store.carried_to().await? {
+            bail!("the shop in {} was carried to {place}: serve it with --database", settings.server.data.display());
+        }
         store.migrate(migrations).await.context("the embedded database cannot be brought up to date")?;
         return Ok((store, Some(data)));
     }

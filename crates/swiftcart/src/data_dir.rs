@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+/// The file of the embedded database.
+const DATABASE: &str = "swiftcart.db";
+
 /// A data directory that this process holds until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -38,7 +41,12 @@ impl DataDir {
 
     /// The embedded database.
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("swiftcart.db")
+        self.path.join(DATABASE)
+    }
+
+    /// Whether there is an embedded database in `path`.
+    pub(crate) fn has_database(path: &Path) -> bool {
+        path.join(DATABASE).exists()
     }
 }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod model;
 mod operate;
 mod peers;
+mod promote;
 mod roles;
 mod sample;
 mod sandbox_provider;

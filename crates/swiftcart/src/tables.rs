@@ -8,7 +8,7 @@ use engine::{Copied, Republish, Service, Subscription};
 use notifications::Journal;
 use payments::SandboxProvider;
 use sandbox::Webhooks;
-use store::Migration;
+use store::{Migration, Table};
 use web::{Peer, RouteInfo};
 
 use crate::settings::Settings;
@@ -47,6 +47,11 @@ pub(crate) fn services(settings: &Settings, parts: &Parts) -> Vec<Service> {
 pub(crate) fn migrations(services: &[Service]) -> Vec<Migration> {
     let platform = [store::PLATFORM, engine::MIGRATIONS];
     platform.into_iter().chain(services.iter().map(|service| service.migrations)).flatten().copied().collect()
+}
+
+/// The tables of the engine and of `services`.
+pub(crate) fn tables(services: &[Service]) -> Vec<&'static Table> {
+    engine::TABLES.iter().chain(services.iter().flat_map(|service| service.tables)).copied().collect()
 }
 
 /// The routes of the service of that name, for whom it is not in this process.
@@ -107,7 +112,7 @@ impl Copying {
 mod tests {
     use std::collections::BTreeSet;
 
-    use store::{Kind, Read, Table};
+    use store::{Kind, Read};
     use testkit::Engine;
 
     use super::*;
@@ -128,10 +133,6 @@ mod tests {
         platform.chain(all().iter().flat_map(|service| service.reads.iter().copied())).collect()
     }
 
-    fn tables() -> Vec<&'static Table> {
-        engine::TABLES.iter().copied().chain(all().iter().flat_map(|service| service.tables.iter().copied())).collect()
-    }
-
     #[tokio::test]
     async fn every_read_is_prepared_on_both_engines() {
         for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -148,7 +149,7 @@ mod tests {
     async fn every_table_has_its_columns_on_both_engines() {
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let database = migrated(engine).await;
-            for table in tables() {
+            for table in tables(&all()) {
                 let found: BTreeSet<String> = database.store.columns(table).await.expect("columns").into_iter().collect();
                 let stated: BTreeSet<String> = table.all().map(|column| column.name.to_owned()).collect();
                 assert_eq!(found, stated, "{} on {engine:?}", table.name);
@@ -157,11 +158,24 @@ mod tests {
         }
     }
 
+    /// Carrying names every table that migrations make, so that a new one needs nobody to remember it.
+    #[tokio::test]
+    async fn every_table_is_carried() {
+        let (from, to) = (migrated(Engine::Sqlite).await, migrated(Engine::Postgres).await);
+        let carried = from.store.carry(&to.store, &tables(&all()), "id", |_| {}).await.expect("it is carried");
+        let store::Carriage::Done(carried) = carried else { panic!("it had never been carried") };
+        assert!(carried.len() > tables(&all()).len(), "{carried:?}");
+        let missed = migrated(Engine::Sqlite).await;
+        let all_but_one = &tables(&all())[1..];
+        let refused = missed.store.carry(&migrated(Engine::Postgres).await.store, all_but_one, "id", |_| {}).await;
+        assert!(refused.is_err_and(|error| error.to_string().contains(tables(&all())[0].name)));
+    }
+
     #[tokio::test]
     async fn every_row_can_be_asked_for_by_its_key_on_both_engines() {
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let database = migrated(engine).await;
-            for table in tables() {
+            for table in tables(&all()) {
                 let key = table.key.iter().map(|column| nothing(column.kind)).collect();
                 let found = database.store.load(table, vec![key]).await.unwrap_or_else(|error| panic!("{}: {error}", table.name));
                 assert!(found.is_empty());
@@ -199,7 +213,7 @@ mod tests {
     #[test]
     fn names_of_reads_tables_and_services_are_unique() {
         let reads: Vec<&str> = reads().iter().map(|read| read.name).collect();
-        let tables: Vec<&str> = tables().iter().map(|table| table.name).collect();
+        let tables: Vec<&str> = tables(&all()).iter().map(|table| table.name).collect();
         let services: Vec<&str> = all().iter().map(|service| service.name).collect();
         for names in [reads, tables, services] {
             assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, StatementCache,
 };
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
 use super::failure::{of_pool, with_cause};
@@ -18,6 +18,8 @@ use crate::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may be silent before its connection counts as lost; a batch is never cancelled.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Where PostgreSQL listens if nothing else is said.
+const PORT_DEFAULT: u16 = 5432;
 const VERSION_MIN: i64 = 150_000;
 
 // One round trip; the two answers come as text.
@@ -61,6 +63,22 @@ pub(super) fn config(url: &str) -> Result<Config, Error> {
         config.keepalives_idle(SILENCE_MAX / 2).keepalives_interval(SILENCE_MAX / 6).keepalives_retries(3);
     }
     Ok(config)
+}
+
+/// Where the database of `config` is, without password or parameters.
+pub(super) fn place(config: &Config) -> String {
+    let ports = config.get_ports();
+    let address = |(at, host): (usize, &Host)| {
+        let port = ports.get(at).or(ports.first()).copied().unwrap_or(PORT_DEFAULT);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(directory) => format!("{}:{port}", directory.display()),
+        }
+    };
+    let hosts: Vec<String> = config.get_hosts().iter().enumerate().map(address).collect();
+    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+    format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or_default())
 }
 
 pub(super) fn pool(config: Config, connections: usize, backends: &Backends) -> Result<Pool, Error> {
@@ -133,6 +151,9 @@ mod tests {
         for wrong in ["mysql://localhost", "postgres://localhost/shop?sslmode=verify-full", "postgres://localhost/?colour=red"] {
             assert!(matches!(config(wrong), Err(Error::Broken(_))), "{wrong}");
         }
+        let secret = config("postgres://shop:s3cret@db.example:5433/orders?application_name=x").unwrap();
+        assert_eq!(place(&secret), "postgres://shop@db.example:5433/orders");
+        assert_eq!(place(&config("postgres://shop@localhost").unwrap()), "postgres://shop@localhost:5432/shop");
         let refused = config("postgres://localhost/shop?sslmode=require").unwrap_err();
         assert!(refused.to_string().contains("TLS to PostgreSQL is not built in yet"));
     }

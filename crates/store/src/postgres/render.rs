@@ -168,7 +168,8 @@ pub(super) fn numbers_in_order(sql: &str, count: usize) -> bool {
     last == count
 }
 
-fn unnest(kinds: &[Kind], first: usize) -> String {
+/// One array per column as rows, from parameter `first` on.
+pub(super) fn unnest(kinds: &[Kind], first: usize) -> String {
     let arrays: Vec<_> = (first..).zip(kinds).map(|(number, kind)| format!("${number}::{}", array(*kind))).collect();
     format!("UNNEST({})", arrays.join(", "))
 }

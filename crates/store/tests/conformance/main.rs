@@ -26,6 +26,7 @@ macro_rules! on_both {
     };
 }
 
+mod carry;
 mod file;
 mod log;
 mod migrations;

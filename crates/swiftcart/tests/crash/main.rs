@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 mod points;
+mod promotion;
 mod shop;
 mod storms;
 mod traffic;

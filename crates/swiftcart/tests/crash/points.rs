@@ -5,18 +5,20 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::promotion;
 use crate::shop::{Base, Shop};
 
 /// How long a process may take to come again to a point that was reached before.
 const REACHED_WITHIN_S: u64 = 40;
 
 /// What tells a process what to do at its points.
-const DEEDS: &str = "SWIFTCART_FAIL_POINTS";
+pub(crate) const DEEDS: &str = "SWIFTCART_FAIL_POINTS";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_at_any_step_loses_nothing() {
     let mut crashed = every_point(&Base::Sqlite).await;
     crashed.append(&mut every_point(&Base::Postgres(1)).await);
+    crashed.append(&mut promotion::every_point().await);
     let points = xtask::fail_points::all().expect("the points of the source");
     let never: Vec<&str> = points.iter().map(|point| point.name.as_str()).filter(|name| !crashed.contains(*name)).collect();
     assert_eq!(never, Vec::<&str>::new(), "no story comes to these fail points");
@@ -66,6 +68,7 @@ async fn dies_at_birth(base: &Base, point: &str) {
     assert_eq!(shop.faults(), Vec::<String>::new(), "{point}");
 }
 
-fn names(file: &Path) -> BTreeSet<String> {
+/// The points that were written down in `file`.
+pub(crate) fn names(file: &Path) -> BTreeSet<String> {
     std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
 }

@@ -1,5 +1,5 @@
 //! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two and three processes on one PostgreSQL,
-//! with the server killed, with a rush for the last units, with something broken behind its back.
+//! carried from one to the other, with the server killed, with a rush for the last units, with something broken behind its back.
 //! Leaves the parts to the tests of their crates.
 
 #[path = "../harness/mod.rs"]
@@ -7,6 +7,7 @@ mod harness;
 mod operating;
 mod planted;
 mod plants;
+mod promotion;
 mod races;
 mod split;
 mod stories;
