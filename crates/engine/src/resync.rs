@@ -95,7 +95,6 @@ pub struct Resync<'a> {
 
 /// Where a resync stands between two steps.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Which pass, from 0: first each kind of rows that the owner has, then those that only the copy has.
     pass: usize,
