@@ -43,6 +43,9 @@ pub struct ServicePending {
     /// How far it has heard its sources.
     #[serde(default)]
     pub behind: Vec<Behind>,
+    /// Why nothing is known of it, if it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 /// How far a service has heard one of its sources.
@@ -120,8 +123,14 @@ pub(crate) fn unheard(service: &str, behind: &Behind) -> Breach {
     }
 }
 
+/// What all services have under way. One that does not answer has not come to rest, nor heard anything: without it nothing is
+/// known.
 pub(crate) async fn read(reader: &Reader) -> Result<Pending, AuditError> {
-    reader.get(PENDING).await
+    let pending: Pending = reader.get(PENDING).await?;
+    match pending.items.iter().find_map(|item| Some((&item.service, item.unreachable.as_ref()?))) {
+        Some((service, why)) => Err(AuditError::Unreachable { service: service.clone(), why: why.clone() }),
+        None => Ok(pending),
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +140,7 @@ mod tests {
     fn pending(timers: &[(&str, i64)], parked: i64, seq: i64, last: i64) -> Pending {
         let timers = timers.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
         let behind = vec![Behind { source: "orders".to_owned(), seq, last }];
-        Pending { items: vec![ServicePending { service: "payments".to_owned(), timers, parked, behind }] }
+        Pending { items: vec![ServicePending { service: "payments".to_owned(), timers, parked, behind, unreachable: None }] }
     }
 
     #[test]

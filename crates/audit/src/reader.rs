@@ -42,6 +42,14 @@ pub enum AuditError {
         /// What the last try met.
         detail: String,
     },
+    /// A service of it does not answer.
+    #[error("{service} does not answer: {why}")]
+    Unreachable {
+        /// Which.
+        service: String,
+        /// What the shop says of it.
+        why: String,
+    },
     /// It answered with a refusal.
     #[error("GET {path}: refused with {status}: {detail}")]
     Refused {

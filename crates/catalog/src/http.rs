@@ -9,7 +9,7 @@ use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Stop, Stored,
 use kernel::{Bucket, Fault, Money};
 use serde::{Deserialize, Serialize};
 use store::{Read, Value};
-use web::{Access, Answer, Body, Caller, IdempotencyKey, Json, Page, Path, Query, Role, Routes, State};
+use web::{Access, Answer, Body, Caller, IdempotencyKey, Json, Page, Path, Query, Role, RouteInfo, Routes, State};
 
 use crate::config::{Config, SEARCH_WORDS_MAX};
 use crate::domain::category::{Category, Slug};
@@ -24,6 +24,16 @@ use crate::store::{
 /// The routes over a running service.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config) -> Routes {
+    all().with_state(Catalog { handle, config: Arc::new(config.clone()) })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Catalog> {
     let manager = || Access::role(Role::Manager);
     Routes::new(SERVICE)
         .get("/v1/categories", Access::anyone(), list_categories)
@@ -33,7 +43,6 @@ pub fn routes(handle: Handle, config: &Config) -> Routes {
         .put("/v1/admin/stores/{store}/listings/{sku}", manager(), change_listing)
         .get("/v1/stores/{store}/products", Access::anyone(), list_listed)
         .get("/v1/stores/{store}/products/{sku}", Access::anyone(), read_listed)
-        .with_state(Catalog { handle, config: Arc::new(config.clone()) })
 }
 
 /// What the handlers work with.

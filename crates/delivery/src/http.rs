@@ -13,7 +13,7 @@ use contracts::{OrderId, PersonId};
 use engine::{DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
 use kernel::Fault;
 use serde::Deserialize;
-use web::{Answer, Caller, Fingerprint, IdempotencyKey, Json, Routes};
+use web::{Answer, Caller, Fingerprint, IdempotencyKey, Json, RouteInfo, Routes};
 
 use crate::config::Config;
 use crate::store::SERVICE;
@@ -76,9 +76,18 @@ fn checked_line<'a>(field: &str, text: &'a str) -> Result<&'a str, Fault> {
 /// The routes of the service behind `handle`.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config) -> Routes {
-    let app = App { handle, config: Arc::new(config.clone()) };
+    all().with_state(App { handle, config: Arc::new(config.clone()) })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<App> {
     let none = Routes::<App>::new(SERVICE);
-    none.merge(stores::routes()).merge(courier::routes()).merge(deliveries::routes()).merge(audit::routes()).with_state(app)
+    none.merge(stores::routes()).merge(courier::routes()).merge(deliveries::routes()).merge(audit::routes())
 }
 
 /// A write as it came in: who sends it, under which key, and about how large it is.

@@ -13,7 +13,7 @@ mod service;
 mod store;
 
 pub use config::Config;
-pub use http::routes;
+pub use http::{routes, table};
 
 /// The service as data.
 #[must_use]

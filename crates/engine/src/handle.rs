@@ -15,8 +15,8 @@ use crate::lanes::{Lane, Lanes};
 use crate::watchers::Watchers;
 use crate::work::Work;
 
-/// How soon a waiter looks for changes that other processes made.
-const FOREIGN_CHANGE_MS: Millis = 100;
+/// How long a waiter pauses between looks for changes that other processes made: at first and at most, twice as long each time.
+const FOREIGN_CHANGE_MS: (Millis, Millis) = (10, 160);
 
 /// What a command came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -176,7 +176,7 @@ impl Handle {
     }
 
     /// The entity of `key` with its version, as soon as it is one that the caller does not know; after `wait_ms` as it is.
-    /// Changes of this process are seen at once, those of others within a tenth of a second.
+    /// Changes of this process are seen at once, those of others at first soon, then within a sixth of a second.
     ///
     /// # Errors
     /// As [`Handle::read`].
@@ -187,6 +187,7 @@ impl Handle {
         wait_ms: Millis,
     ) -> Result<Option<(E, i64)>, Fault> {
         let until = self.runtime.now().plus_ms(wait_ms);
+        let mut foreign_ms = FOREIGN_CHANGE_MS.0;
         loop {
             let signal = self.watch::<E>(key);
             let changed = signal.notified();
@@ -197,10 +198,11 @@ impl Handle {
             if left_ms <= 0 || !found.as_ref().is_some_and(|(entity, version)| known(entity, *version)) {
                 return Ok(found);
             }
-            let foreign_ms = if self.store.shared() { FOREIGN_CHANGE_MS } else { left_ms };
+            let pause_ms = if self.store.shared() { left_ms.min(foreign_ms) } else { left_ms };
+            foreign_ms = (foreign_ms * 2).min(FOREIGN_CHANGE_MS.1);
             tokio::select! {
                 () = changed => {}
-                () = self.runtime.sleep(left_ms.min(foreign_ms)) => {}
+                () = self.runtime.sleep(pause_ms) => {}
             }
         }
     }

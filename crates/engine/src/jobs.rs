@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use kernel::{BoxFuture, Fault, Millis, fail_point};
+use log::Wakes;
 
 use crate::handle::Handle;
 use crate::lease::Leadership;
@@ -33,7 +34,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Runs `run` whenever this process has committed a change of the service, and at the latest every `every_ms`.
+    /// Runs `run` whenever this process has committed a change of the service or another one an event of it, and at the
+    /// latest every `every_ms`.
     /// Each run ends by itself.
     #[must_use]
     pub fn new(
@@ -54,10 +56,11 @@ impl Job {
         Self { on_commit: false, ..Self::new(name, every_ms, run) }
     }
 
-    pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership) {
-        let mut committed = handle.watchers.any();
+    pub(crate) async fn repeat(self, handle: Handle, leadership: Leadership, wakes: Wakes) {
+        let (mut committed, mut said) = (handle.watchers.any(), wakes.of(handle.service));
         while let Some(lease_epoch) = leadership.held().await {
             committed.mark_unchanged();
+            said.mark_unchanged();
             let context = JobContext { handle: handle.clone(), lease_epoch };
             fail_point("engine.job-before-run");
             let ran = guarded((self.run)(context)).await;
@@ -70,6 +73,7 @@ impl Job {
             tokio::select! {
                 biased;
                 _ = committed.changed(), if self.on_commit => {}
+                _ = said.changed(), if self.on_commit => {}
                 () = leadership.pause(self.every_ms) => {}
             }
         }

@@ -40,11 +40,11 @@ impl Leadership {
         Self { held: watch::channel(Some(held)).1, stop, runtime }
     }
 
-    /// Of a shared database: asked for, and renewed, until the service stops; then given back.
-    pub(crate) fn contested(handle: Handle, stop: watch::Receiver<bool>) -> (Self, BoxFuture<'static, ()>) {
+    /// Of a shared database: the lease `name` is asked for, and renewed, until the service stops; then given back.
+    pub(crate) fn contested(handle: Handle, name: &'static str, stop: watch::Receiver<bool>) -> (Self, BoxFuture<'static, ()>) {
         let (sender, held) = watch::channel(None);
         let leadership = Self { held, stop, runtime: handle.runtime.clone() };
-        (leadership.clone(), Box::pin(contest(handle, leadership, sender)))
+        (leadership.clone(), Box::pin(contest(handle, name, leadership, sender)))
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -89,12 +89,12 @@ impl Leadership {
     }
 }
 
-async fn contest(handle: Handle, leadership: Leadership, sender: watch::Sender<Option<Held>>) {
+async fn contest(handle: Handle, lease: &'static str, leadership: Leadership, sender: watch::Sender<Option<Held>>) {
     let holder = format!("{:016x}", handle.runtime.draw().next_u64());
     while !leadership.stopping() {
-        let (trace, name) = (TraceContext::start(&mut handle.runtime.draw()), holder.clone());
+        let (trace, holder) = (TraceContext::start(&mut handle.runtime.draw()), holder.clone());
         fail_point("engine.lease-before-ask");
-        let held = handle.decide(Lane::Money, &trace, move |work| acquire(work, &name)).await;
+        let held = handle.decide(Lane::Money, &trace, move |work| acquire(work, lease, &holder)).await;
         if matches!(held, Ok(Some(_))) {
             fail_point("engine.lease-held");
         }
@@ -107,13 +107,13 @@ async fn contest(handle: Handle, leadership: Leadership, sender: watch::Sender<O
     sender.send_replace(None);
     let trace = TraceContext::start(&mut handle.runtime.draw());
     // Given back so that the others need not wait; if that fails they wait.
-    let _ = handle.decide(Lane::Money, &trace, move |work| give_back(work, &holder)).await;
+    let _ = handle.decide(Lane::Money, &trace, move |work| give_back(work, lease, &holder)).await;
 }
 
 /// Takes or renews the lease if it is free, ours or run out.
-fn acquire(work: &mut Work<'_>, holder: &str) -> Result<Option<Held>, Stop> {
+fn acquire(work: &mut Work<'_>, name: &str, holder: &str) -> Result<Option<Held>, Stop> {
     let now = work.now();
-    let stored = work.find::<Lease>(&lease_key(work))?;
+    let stored = work.find::<Lease>(&lease_key(work, name))?;
     let epoch = match stored.as_deref() {
         Some(lease) if lease.holder == holder => lease.epoch,
         Some(lease) if lease.until > now => return Ok(None),
@@ -121,19 +121,19 @@ fn acquire(work: &mut Work<'_>, holder: &str) -> Result<Option<Held>, Stop> {
         None => 1,
     };
     let until = now.plus_ms(LEASE_TTL_MS);
-    let (service, name) = lease_key(work);
+    let (service, name) = lease_key(work, name);
     work.save(Lease { service, name, holder: holder.to_owned(), epoch, until });
     Ok(Some(Held { until, epoch }))
 }
 
-fn give_back(work: &mut Work<'_>, holder: &str) -> Result<(), Stop> {
-    if let Some(lease) = work.find::<Lease>(&lease_key(work))?.filter(|lease| lease.holder == holder) {
+fn give_back(work: &mut Work<'_>, name: &str, holder: &str) -> Result<(), Stop> {
+    if let Some(lease) = work.find::<Lease>(&lease_key(work, name))?.filter(|lease| lease.holder == holder) {
         let until = work.now();
         work.save(Lease { until, ..(*lease).clone() });
     }
     Ok(())
 }
 
-fn lease_key(work: &Work<'_>) -> (String, String) {
-    (work.service().to_owned(), "work".to_owned())
+fn lease_key(work: &Work<'_>, name: &str) -> (String, String) {
+    (work.service().to_owned(), name.to_owned())
 }

@@ -5,6 +5,7 @@
 //! Reading order: `work` (what a decider sees), `executor` (one commit at a time), `subscription`, `service` (what starts).
 
 mod breaker;
+mod consumer;
 mod dead_letters;
 mod entity;
 mod executor;
@@ -16,7 +17,10 @@ mod lanes;
 mod lease;
 #[cfg(feature = "model")]
 mod model;
+mod moving;
+mod pending;
 mod reader;
+mod relay;
 mod resync;
 mod runtime;
 mod service;
@@ -39,9 +43,11 @@ pub use lanes::{BATCH_INPUTS_MAX, LANE_BYTES_MAX, LANE_INPUTS_MAX, Lane};
 pub use lease::LEASE_TTL_MS;
 #[cfg(feature = "model")]
 pub use model::{Listener, Model, TimerSet};
-pub use resync::{Copied, Position, Progress, Republish, Resync};
+pub use pending::{Behind, Mark, Pending, Stands, compare};
+pub use relay::LogStatus;
+pub use resync::{Copied, Pass, Position, Republish, passes};
 pub use runtime::TokioRuntime;
-pub use service::{Behind, Gauges, OVERDUE_AFTER_MS, Pending, Running, Service, Settings, Stopped, start};
+pub use service::{Gauges, OVERDUE_AFTER_MS, Running, Service, Settings, Stopped, start};
 pub use subscription::{Subscription, Taken};
 pub use tables::{MIGRATIONS, READS, TABLES};
 pub use tally::Field;

@@ -100,7 +100,8 @@ impl Model {
         let source = first_source(name, &handle);
         let head = self.run(store.head(name, &source))?;
         let (epoch, source) = (head.epoch, head.source);
-        let executor = Executor { handle: handle.clone(), wakes: Wakes::default(), epoch, source: source.clone() };
+        let wakes = Wakes::new(&store, &handle.runtime);
+        let executor = Executor { handle: handle.clone(), wakes, epoch, source: source.clone() };
         self.tasks.push(Task::new(name, Box::pin(executor.run())));
         self.players.insert(name, Player { handle, source, subscriptions, timers, jobs, tables });
         Ok(())

@@ -13,9 +13,7 @@ use crate::runtime::guarded;
 use crate::subscription::{Subscription, outbox_cursor};
 use crate::tables::Cursor;
 
-/// How long a reader of a shared database sleeps before it looks for commits of other processes: at first and at most.
-const POLL_MS: (Millis, Millis) = (5, 100);
-/// How long it sleeps where only this process commits, in case a wake was missed.
+/// How long a reader sleeps at most, in case a wake was missed.
 const SAFETY_POLL_MS: Millis = 5000;
 /// The pause after something failed: at first and at most.
 const FAILED_PAUSE_MS: (Millis, Millis) = (20, 2000);
@@ -74,16 +72,14 @@ impl Reader {
         // How far the log was looked through: farther than what was applied, if what comes next is nothing for us.
         let mut looked = applied;
         let mut committed = self.wakes.of(to);
-        let mut poll_ms = POLL_MS.0;
         while self.leadership.is_held() {
             committed.mark_unchanged();
             let end = outbox.end().await.map_err(fault_of)?;
             if end <= looked {
                 self.caught_up.send_replace(true);
-                self.idle(&mut committed, &mut poll_ms).await;
+                self.idle(&mut committed).await;
                 continue;
             }
-            poll_ms = POLL_MS.0;
             let mut events = outbox.read(looked, &topics).await.map_err(fault_of)?;
             // Between what was applied and what was looked through is nothing for us, unless clean-up was there meanwhile.
             if let Some(first) = events.first_mut().filter(|first| first.prev == looked) {
@@ -96,7 +92,7 @@ impl Reader {
             }
             applied = last;
             fail_point("engine.reader-before-apply");
-            let admitted = handle.apply_under(|_| cursor.clone(), &self.subscription, events).await?;
+            let admitted = handle.apply_in_order(&cursor, &self.subscription, events).await?;
             fail_point("engine.reader-after-apply");
             if admitted.contains(&Admission::Gap) {
                 return Err(Fault::internal("an event before this one is missing"));
@@ -106,14 +102,12 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for a commit of this process, or the time to look for one of another.
-    async fn idle(&self, committed: &mut watch::Receiver<i64>, poll_ms: &mut Millis) {
-        let sleep_ms = if self.handle.store.shared() { *poll_ms } else { SAFETY_POLL_MS };
-        *poll_ms = (*poll_ms * 2).min(POLL_MS.1);
+    /// Waits for the log to grow.
+    async fn idle(&self, committed: &mut watch::Receiver<i64>) {
         tokio::select! {
             biased;
             _ = committed.changed() => {}
-            () = self.leadership.pause(sleep_ms) => {}
+            () = self.leadership.pause(SAFETY_POLL_MS) => {}
         }
     }
 }

@@ -10,14 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::handle::{Command, Handle, Stored, fault_of};
+use crate::handle::{Command, Handle, Stored};
 use crate::input::{DEADLINE_DEFAULT_MS, Stop};
 use crate::keys::KeyScope;
 use crate::lanes::Lane;
-use crate::reader::outbox_of;
-use crate::service::Running;
-use crate::subscription::{Subscription, outbox_cursor};
-use crate::tables::Cursor;
+use crate::subscription::Subscription;
 use crate::work::Work;
 
 /// How many rows one step says at most: a full batch of other work is not much more.
@@ -81,105 +78,103 @@ impl Copied {
     }
 }
 
-/// A copy that is rebuilt: whose it is, who owns the truth, and what both know of it.
-pub struct Resync<'a> {
-    /// The service that has the copy.
-    pub consumer: &'a Running,
-    /// The service that owns what was copied.
-    pub owner: &'a Running,
-    /// What the owner can say again.
-    pub states: &'a [Republish],
-    /// What the consumer has copied.
-    pub copies: &'a [Copied],
+/// One pass over rows of a kind, a step at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pass {
+    /// The type of the events that tell the rows.
+    pub kind: &'static str,
+    /// Whether it is over the rows that the copy has, to find those that the owner has no more.
+    pub gone: bool,
 }
 
 /// Where a resync stands between two steps.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Position {
-    /// Which pass, from 0: first each kind of rows that the owner has, then those that only the copy has.
-    pass: usize,
+    /// Which pass, from 0.
+    pub pass: usize,
     /// The last key of the pass that was said.
-    after: Option<Value>,
+    pub after: Option<Value>,
 }
 
-/// How far the consumer has heard its owner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Progress {
-    /// Up to where it has applied the owner's log.
-    pub heard: i64,
-    /// The last of it that concerns the consumer.
-    pub last: i64,
+/// The passes of a resync: first over each kind of rows that the owner has and the subscriber copies, then over those that only
+/// the copy has. None if the subscriber copies nothing that can be said again.
+#[must_use]
+pub fn passes(subscription: &Subscription, states: &[Republish], copies: &[Copied]) -> Vec<Pass> {
+    let copied = || states.iter().filter(|state| subscription.copies(state.kind));
+    let may_go = |state: &&Republish| state.gone.is_some() && copies.iter().any(|copies| copies.kind == state.kind);
+    let owned = copied().map(|state| Pass { kind: state.kind, gone: false });
+    owned.chain(copied().filter(may_go).map(|state| Pass { kind: state.kind, gone: true })).collect()
 }
 
-/// One pass over rows.
-struct Pass<'a> {
-    keys: &'a Keys,
-    /// Whose rows they are.
-    of: &'a Handle,
-    say: &'a Say,
+impl Republish {
+    /// Lets `owner` say the rows after `after`, once under `key`, and tells behind which to go on; `None` at the end.
+    ///
+    /// # Errors
+    /// `invalid-field` if nothing can stand after `after`; what a command may meet.
+    pub async fn say(
+        &self,
+        owner: &Handle,
+        after: Option<Value>,
+        key: KeyScope,
+        trace: TraceContext,
+    ) -> Result<Option<Value>, Fault> {
+        let keys = (self.keys)(owner.clone(), after).await?;
+        let next = next_of(&keys);
+        say(owner, self.say.clone(), keys, next, key, trace).await
+    }
+
+    /// Lets `owner` say of each of `keys`, which a copy has, that there is no such row if there is none; once under `key`.
+    ///
+    /// # Errors
+    /// What a command may meet.
+    pub async fn say_gone(&self, owner: &Handle, keys: Vec<Value>, key: KeyScope, trace: TraceContext) -> Result<(), Fault> {
+        let Some(gone) = self.gone.clone() else { return Ok(()) };
+        say(owner, gone, keys, None, key, trace).await.map(drop)
+    }
 }
 
-impl Resync<'_> {
-    /// Whether the consumer copies anything that the owner can say again.
+impl Copied {
+    /// The type of the events that it is made of.
     #[must_use]
-    pub fn is_possible(&self) -> bool {
-        !self.passes().is_empty()
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
-    /// Lets the owner say the next rows, once under `key`, and tells where to go on; `None` at the end.
+    /// The keys that `consumer` has copied after `after`, and behind which to go on; `None` at the end.
     ///
     /// # Errors
-    /// `invalid-field` if the position is none of this resync; what a command may meet.
-    pub async fn step(&self, at: Option<Position>, key: KeyScope, trace: TraceContext) -> Result<Option<Position>, Fault> {
-        let at = at.unwrap_or(Position { pass: 0, after: None });
-        let passes = self.passes();
-        let pass = passes.get(at.pass).ok_or_else(|| Fault::invalid_field("/after", "give the `next` of the answer before"))?;
-        let keys = (pass.keys)(pass.of.clone(), at.after).await?;
-        let full = i64::try_from(keys.len()) == Ok(STEP_ROWS_MAX);
-        let next = match keys.last() {
-            Some(last) if full => Some(Position { pass: at.pass, after: Some(last.clone()) }),
-            _ => (at.pass + 1 < passes.len()).then_some(Position { pass: at.pass + 1, after: None }),
-        };
-        let resource = serde_json::to_string(&next).map_err(|error| Fault::internal(error.to_string()))?;
-        let say = pass.say.clone();
-        let decide = move |work: &mut Work<'_>| {
-            let said: Result<Vec<()>, Stop> = each(&keys, |key| say(work, key));
-            said.map(|_| Stored { status: 200, resource: resource.clone() })
-        };
-        let show = |_: &mut Work<'_>, _: &str| Ok(Value::Null);
-        let (lane, bytes, deadline_ms) = (Lane::Rest, 1024, DEADLINE_DEFAULT_MS);
-        let reply = self.owner.handle.command(Command { lane, key, trace, bytes, deadline_ms, decide, show }).await?;
-        serde_json::from_str(&reply.resource).map_err(|error| Fault::internal(error.to_string()))
+    /// `invalid-field` if nothing can stand after `after`; `unavailable`.
+    pub async fn keys(&self, consumer: &Handle, after: Option<Value>) -> Result<(Vec<Value>, Option<Value>), Fault> {
+        let keys = (self.keys)(consumer.clone(), after).await?;
+        let next = next_of(&keys);
+        Ok((keys, next))
     }
+}
 
-    /// How far the consumer has heard its owner.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn progress(&self) -> Result<Progress, Fault> {
-        let (consumer, owner) = (&self.consumer.handle, self.owner.handle.service);
-        let outbox = outbox_of(owner, consumer).await?;
-        let topics: Vec<&'static str> = self.subscription().map(|to| to.topics.keys().copied().collect()).unwrap_or_default();
-        let last = outbox.last(&topics).await.map_err(fault_of)?;
-        let cursor = consumer.find::<Cursor>(&outbox_cursor(consumer.service, outbox.source())).await?;
-        Ok(Progress { heard: cursor.map_or(0, |(cursor, _)| cursor.seq), last })
-    }
+/// The last of `keys`, if there may be more behind it.
+fn next_of(keys: &[Value]) -> Option<Value> {
+    let full = i64::try_from(keys.len()) == Ok(STEP_ROWS_MAX);
+    keys.last().filter(|_| full).cloned()
+}
 
-    fn subscription(&self) -> Option<&Subscription> {
-        let to_owner = |subscription: &&Arc<Subscription>| subscription.to == self.owner.handle.service;
-        self.consumer.subscriptions.iter().find(to_owner).map(|subscription| &**subscription)
-    }
-
-    fn passes(&self) -> Vec<Pass<'_>> {
-        let Some(subscription) = self.subscription() else { return Vec::new() };
-        let copied: Vec<&Republish> = self.states.iter().filter(|state| subscription.copies(state.kind)).collect();
-        let said = copied.iter().map(|state| Pass { keys: &state.keys, of: &self.owner.handle, say: &state.say });
-        let gone = copied.iter().filter_map(|state| {
-            let copies = self.copies.iter().find(|copies| copies.kind == state.kind)?;
-            Some(Pass { keys: &copies.keys, of: &self.consumer.handle, say: state.gone.as_ref()? })
-        });
-        said.chain(gone).collect()
-    }
+/// Says what stands under each of `keys`, once, and gives `next` again whenever that is repeated.
+async fn say(
+    owner: &Handle,
+    say: Say,
+    keys: Vec<Value>,
+    next: Option<Value>,
+    key: KeyScope,
+    trace: TraceContext,
+) -> Result<Option<Value>, Fault> {
+    let resource = serde_json::to_string(&next).map_err(|error| Fault::internal(error.to_string()))?;
+    let decide = move |work: &mut Work<'_>| {
+        let said: Result<Vec<()>, Stop> = each(&keys, |key| say(work, key));
+        said.map(|_| Stored { status: 200, resource: resource.clone() })
+    };
+    let show = |_: &mut Work<'_>, _: &str| Ok(Value::Null);
+    let (lane, bytes, deadline_ms) = (Lane::Rest, 1024, DEADLINE_DEFAULT_MS);
+    let reply = owner.command(Command { lane, key, trace, bytes, deadline_ms, decide, show }).await?;
+    serde_json::from_str(&reply.resource).map_err(|error| Fault::internal(error.to_string()))
 }
 
 /// Runs `say` for each key, also for those after one whose row is not loaded yet, so that all rows come in one round.

@@ -2,23 +2,26 @@
 //! Leaves which services run where to the program that composes them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use kernel::{BoxFuture, Fault, Millis, Runtime};
-use log::Wakes;
-use serde::Serialize;
-use store::{Error, Migration, Read, Row, Store, Table};
+use log::{Kafka, Wakes};
+use serde::{Deserialize, Serialize};
+use store::{Error, Migration, Read, Store, Table};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use crate::consumer::{Consumer, Unread};
 use crate::executor::Executor;
 use crate::handle::{Handle, fault_of};
 use crate::jobs::Job;
 use crate::keys;
 use crate::lanes::Lanes;
 use crate::lease::Leadership;
+use crate::moving;
 use crate::reader::{Reader, first_source, outbox_of};
-use crate::subscription::{Subscription, outbox_cursor};
-use crate::tables::{Cursor, PARKED_COUNT, TIMERS_OVERDUE, TIMERS_SET};
+use crate::relay::Relay;
+use crate::subscription::{Subscription, Taken, outbox_cursor};
+use crate::tables::{Cursor, TIMERS_OVERDUE};
 use crate::timers::{TimerKind, Timers};
 use crate::trim::Trim;
 use crate::watchers::Watchers;
@@ -48,10 +51,20 @@ pub struct Settings {
     pub store: Store,
     /// The port to the world.
     pub runtime: Arc<dyn Runtime>,
-    /// Wakes readers within the process.
+    /// Wakes readers of its logs.
     pub wakes: Wakes,
+    /// By what services hear each other instead of by the outboxes of their database.
+    pub kafka: Option<Kafka>,
     /// When events go; nothing where all of them are to stay.
     pub trim: Option<Trim>,
+}
+
+impl Settings {
+    /// Services that share a database, hear each other by its outboxes, and keep all their events.
+    #[must_use]
+    pub fn alone(store: Store, runtime: Arc<dyn Runtime>) -> Self {
+        Self { wakes: Wakes::new(&store, &runtime), store, runtime, kafka: None, trim: None }
+    }
 }
 
 /// A service that runs.
@@ -59,34 +72,21 @@ pub struct Running {
     /// Its door.
     pub handle: Handle,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    pub(crate) listens_to_kafka: bool,
+    unread: Unread,
     source: String,
     stop: watch::Sender<bool>,
     loops_ended: Mutex<mpsc::Receiver<()>>,
     executor_ended: Mutex<mpsc::Receiver<()>>,
 }
 
-/// What a service still has before it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Pending {
-    /// The service.
-    pub service: &'static str,
-    /// How many timers of each kind are set.
-    pub timers: BTreeMap<String, i64>,
-    /// How many events are parked.
-    pub parked: i64,
-    /// The logs that it has not read to their end.
-    pub behind: Vec<Behind>,
-    /// The subscriptions that have stopped in this process, because too many of their events could not be handled.
-    pub stopped: Vec<Stopped>,
-}
-
 /// A subscription that has stopped: nothing of it is applied, parked or skipped until a restart, or until it is resumed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stopped {
     /// The service that listens.
-    pub service: &'static str,
+    pub service: String,
     /// To whom.
-    pub from: &'static str,
+    pub from: String,
     /// Why it has stopped.
     pub why: String,
 }
@@ -106,41 +106,12 @@ pub struct Gauges {
 /// How late a timer may be before it counts as overdue.
 pub const OVERDUE_AFTER_MS: Millis = 5000;
 
-/// A log that was not read to its end.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Behind {
-    /// The log.
-    pub source: String,
-    /// Where the cursor stands.
-    pub seq: i64,
-    /// Its last event that concerns the service.
-    pub last: i64,
-}
-
 impl Running {
-    /// What the service still has before it, as far as it is known at this moment.
-    ///
-    /// # Errors
-    /// `unavailable` if the database does not answer.
-    pub async fn pending(&self) -> Result<Pending, Fault> {
-        let (handle, service) = (&self.handle, self.handle.service);
-        let pair = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
-        let timers = handle.read(&TIMERS_SET, vec![service.into()]).await?;
-        let timers = timers.iter().map(pair).collect::<Result<_, Error>>().map_err(fault_of)?;
-        let parked = handle.read(&PARKED_COUNT, vec![service.into()]).await?;
-        let parked = parked.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
-        let mut behind = Vec::new();
-        for subscription in &self.subscriptions {
-            behind.extend(self.behind(subscription).await?);
-        }
-        Ok(Pending { service, timers, parked, behind, stopped: self.stopped() })
-    }
-
     /// The subscriptions that have stopped in this process.
     #[must_use]
     pub fn stopped(&self) -> Vec<Stopped> {
         let stopped = |subscription: &Arc<Subscription>| {
-            let (service, from) = (self.handle.service, subscription.to);
+            let (service, from) = (self.handle.service.to_owned(), subscription.to.to_owned());
             subscription.breaker.stopped().map(|why| Stopped { service, from, why })
         };
         self.subscriptions.iter().filter_map(stopped).collect()
@@ -162,27 +133,24 @@ impl Running {
         let overdue_before = handle.runtime.now().plus_ms(-OVERDUE_AFTER_MS);
         let overdue = handle.read(&TIMERS_OVERDUE, vec![service.into(), overdue_before.into()]).await?;
         let timers_overdue = overdue.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
-        let mut unheard = BTreeMap::new();
-        for subscription in &self.subscriptions {
-            let stands = self.stand(subscription).await?;
-            unheard.insert(subscription.to, (stands.last - stands.seq).max(0));
-        }
+        let unheard = self.unheard().await?;
         Ok(Gauges { timers_overdue, unheard, waiting: handle.lanes.waiting().into() })
     }
 
-    async fn behind(&self, subscription: &Subscription) -> Result<Option<Behind>, Fault> {
-        let stands = self.stand(subscription).await?;
-        Ok((stands.seq < stands.last).then_some(stands))
-    }
-
-    /// Where the service stands in a log, and where the last event there is that concerns it.
-    async fn stand(&self, subscription: &Subscription) -> Result<Behind, Fault> {
-        let outbox = outbox_of(subscription.to, &self.handle).await?;
-        let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
-        let last = outbox.last(&topics).await.map_err(fault_of)?;
-        let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, outbox.source())).await?;
-        let seq = cursor.map_or(0, |(cursor, _)| cursor.seq);
-        Ok(Behind { source: outbox.source().to_owned(), seq, last })
+    /// How much of each log is unheard: of an outbox by its numbers, of Kafka by what this process still has to read.
+    async fn unheard(&self) -> Result<BTreeMap<&'static str, i64>, Fault> {
+        if self.listens_to_kafka {
+            return Ok(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        let mut unheard = BTreeMap::new();
+        for subscription in &self.subscriptions {
+            let outbox = outbox_of(subscription.to, &self.handle).await?;
+            let topics: Vec<&'static str> = subscription.topics.keys().copied().collect();
+            let last = outbox.last(&topics).await.map_err(fault_of)?;
+            let cursor = self.handle.find::<Cursor>(&outbox_cursor(self.handle.service, outbox.source())).await?;
+            unheard.insert(subscription.to, (last - cursor.map_or(0, |(cursor, _)| cursor.seq)).max(0));
+        }
+        Ok(unheard)
     }
 
     /// How many events the service has said, by its head row; so also whether it reaches its database.
@@ -212,7 +180,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let subscriptions: Vec<Arc<Subscription>> = service.subscriptions.into_iter().map(Arc::new).collect();
     let heard: BTreeSet<&str> = subscriptions.iter().map(|subscription| subscription.to).collect();
     assert_eq!(heard.len(), subscriptions.len(), "{} subscribes twice to the same service", service.name);
-    let Settings { store, runtime, wakes, trim } = settings.clone();
+    let Settings { store, runtime, wakes, kafka, trim } = settings.clone();
     let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
     let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers };
     let head = store.head(service.name, &first_source(service.name, &handle)).await?;
@@ -224,32 +192,71 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let (stop, stopped) = watch::channel(false);
     let (alive, loops_ended) = mpsc::channel(1);
     let spawn = |name, task| runtime.spawn(name, holding(alive.clone(), task));
-    let leadership = if store.shared() {
-        let (leadership, contest) = Leadership::contested(handle.clone(), stopped);
+    let present = Leadership::alone(runtime.clone(), stopped.clone());
+    let lead = |name| {
+        if !store.shared() {
+            return present.clone();
+        }
+        let (leadership, contest) = Leadership::contested(handle.clone(), name, stopped.clone());
         spawn("lease", contest);
         leadership
-    } else {
-        Leadership::alone(runtime.clone(), stopped)
     };
+    let leadership = lead("work");
+    let unread = Unread::default();
     let mut all_caught_up = Vec::new();
-    for subscription in &subscriptions {
+    let mut caught_up = || {
         let (caught_up, receiver) = watch::channel(false);
         all_caught_up.push(receiver);
-        let (handle, leadership) = (handle.clone(), leadership.clone());
-        let reader = Reader { handle, subscription: subscription.clone(), wakes: wakes.clone(), leadership, caught_up };
-        spawn("reader", Box::pin(reader.run()));
+        caught_up
+    };
+    let listens_to_kafka = kafka.is_some();
+    hears_by(listens_to_kafka, &handle).await?;
+    if let Some(kafka) = kafka {
+        // A lease of its own: processes that do not relay yet, or no longer, must not hold it.
+        let relay = Relay { handle: handle.clone(), kafka: kafka.clone(), wakes: wakes.clone(), leadership: lead("relay") };
+        spawn("relay", Box::pin(relay.run()));
+        for taken in [Taken::Work, Taken::Copy] {
+            let subscriptions: Vec<_> =
+                subscriptions.iter().filter(|to| to.topics.values().any(|one| *one == taken)).cloned().collect();
+            if subscriptions.is_empty() {
+                continue;
+            }
+            let (handle, kafka, leadership) = (handle.clone(), kafka.clone(), present.clone());
+            let (caught_up, unread) = (caught_up(), unread.clone());
+            let consumer = Consumer { handle, kafka, subscriptions, taken, leadership, caught_up, unread };
+            spawn("consumer", Box::pin(consumer.run()));
+        }
+    } else {
+        for subscription in &subscriptions {
+            let (handle, leadership, caught_up) = (handle.clone(), leadership.clone(), caught_up());
+            let reader = Reader { handle, subscription: subscription.clone(), wakes: wakes.clone(), leadership, caught_up };
+            spawn("reader", Box::pin(reader.run()));
+        }
     }
     let (kinds, caught_up) = (service.timers, all_caught_up);
     let timers = Timers { handle: handle.clone(), kinds, leadership: leadership.clone(), caught_up };
     spawn("timers", Box::pin(timers.run()));
     for job in service.jobs.into_iter().chain([keys::sweep()]) {
-        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone())));
+        spawn("job", Box::pin(job.repeat(handle.clone(), leadership.clone(), wakes.clone())));
     }
     if let Some(trim) = trim {
         spawn("trim", Box::pin(trim.run(handle.clone(), leadership.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
-    Ok(Running { handle, subscriptions, source: head.source, stop, loops_ended, executor_ended })
+    Ok(Running { handle, subscriptions, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })
+}
+
+/// Lets the service hear others by Kafka from now on, or refuses to go back to outboxes.
+async fn hears_by(kafka: bool, handle: &Handle) -> Result<(), Error> {
+    let unavailable = |fault: Fault| Error::Unavailable(fault.to_string());
+    if kafka {
+        return moving::to_kafka(handle).await.map_err(unavailable);
+    }
+    if moving::has_moved(handle).await.map_err(unavailable)? {
+        let service = handle.service;
+        return Err(Error::Broken(format!("{service} listens to Kafka and cannot go back: set log.kind = \"kafka\"")));
+    }
+    Ok(())
 }
 
 /// Runs `task` and lets go of `alive` when it has ended, even by a panic.

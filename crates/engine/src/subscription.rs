@@ -124,11 +124,30 @@ impl Subscription {
 }
 
 /// Which cursor takes an event: one per source for an outbox, one per topic and partition for a log between databases.
-type CursorName = (String, String, String, i64);
+pub(crate) type CursorName = (String, String, String, i64);
+
+/// What stands for all topics in the name of a cursor in an outbox.
+pub(crate) const ALL_TOPICS: &str = "*";
+/// What stands there for how far a service had read a source's outbox when it moved to Kafka.
+pub(crate) const BEFORE_KAFKA: &str = "*before-kafka";
+/// What stands for all sources where it says that the service has moved.
+pub(crate) const ALL_SOURCES: &str = "*";
 
 /// The cursor of `service` in the outbox `source`.
 pub(crate) fn outbox_cursor(service: &str, source: &str) -> CursorName {
-    (service.to_owned(), source.to_owned(), "*".to_owned(), 0)
+    (service.to_owned(), source.to_owned(), ALL_TOPICS.to_owned(), 0)
+}
+
+/// How far `service` had read `source` when it moved to Kafka; of [`ALL_SOURCES`], whether it has.
+pub(crate) fn before_kafka(service: &str, source: &str) -> CursorName {
+    (service.to_owned(), source.to_owned(), BEFORE_KAFKA.to_owned(), 0)
+}
+
+/// An event with the cursor that takes it, and where its partition is to be read from once it is applied.
+struct Arrived {
+    event: LogEvent,
+    cursor: CursorName,
+    next_offset: i64,
 }
 
 /// What its cursor said to an event, and what is to be noted if it was parked.
@@ -136,25 +155,45 @@ type Applied = (Admission, Option<String>);
 
 impl Handle {
     /// Applies events of a log between databases, which may lose, double and reorder: each under the cursor of its topic and
-    /// partition, if it is the next there. Tells for each what its cursor said to it; after a [`Admission::Gap`] the log is
-    /// to be read on, or again.
+    /// partition, if it is the next there. Tells for each what its cursor said to it; after a [`Admission::Gap`] the log is to
+    /// be read on, or again.
     ///
     /// # Errors
     /// `lane-full`, or the first of what kept an event from being decided; those before it may have been applied.
     pub async fn apply(&self, subscription: &Subscription, events: Vec<LogEvent>) -> Result<Vec<Admission>, Fault> {
-        let cursor =
-            |event: &LogEvent| (self.service.to_owned(), event.source.clone(), event.topic.clone(), i64::from(event.partition.0));
-        self.apply_under(cursor, subscription, events).await
+        self.apply_at(subscription, events.into_iter().map(|event| (event, 0)).collect()).await
     }
 
-    /// Applies events, each under the cursor that `cursor` names.
-    pub(crate) async fn apply_under(
+    /// The same of events beside which stands from where on their partition is to be read once they are applied.
+    pub(crate) async fn apply_at(
         &self,
-        cursor: impl Fn(&LogEvent) -> CursorName,
+        subscription: &Subscription,
+        events: Vec<(LogEvent, i64)>,
+    ) -> Result<Vec<Admission>, Fault> {
+        let arrived = |(event, next_offset): (LogEvent, i64)| {
+            let cursor = (self.service.to_owned(), event.source.clone(), event.topic.clone(), i64::from(event.partition.0));
+            Arrived { event, cursor, next_offset }
+        };
+        self.apply_all(subscription, events.into_iter().map(arrived)).await
+    }
+
+    /// Applies events of an outbox, in its order.
+    pub(crate) async fn apply_in_order(
+        &self,
+        cursor: &CursorName,
         subscription: &Subscription,
         events: Vec<LogEvent>,
     ) -> Result<Vec<Admission>, Fault> {
-        let inputs = events.into_iter().map(|event| self.event(cursor(&event), subscription, event)).collect();
+        let arrived = |event| Arrived { event, cursor: cursor.clone(), next_offset: 0 };
+        self.apply_all(subscription, events.into_iter().map(arrived)).await
+    }
+
+    async fn apply_all(
+        &self,
+        subscription: &Subscription,
+        events: impl Iterator<Item = Arrived>,
+    ) -> Result<Vec<Admission>, Fault> {
+        let inputs = events.map(|arrived| self.event(subscription, arrived)).collect();
         let note = |(admission, parked): Applied| {
             if let Some(parked) = parked {
                 tracing::error!(service = self.service, parked, "an event was parked");
@@ -164,11 +203,11 @@ impl Handle {
         self.submit(subscription.lane, inputs).await?.into_iter().map(|applied| applied.map(note)).collect()
     }
 
-    fn event(&self, cursor: CursorName, subscription: &Subscription, event: LogEvent) -> (Input, Awaited<Applied>) {
-        let bytes = event.payload.len();
-        let (trace, handling) = self.handling(subscription, &event);
+    fn event(&self, subscription: &Subscription, arrived: Arrived) -> (Input, Awaited<Applied>) {
+        let bytes = arrived.event.payload.len();
+        let (trace, handling) = self.handling(subscription, &arrived.event);
         let breaker = subscription.breaker.clone();
-        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &cursor, &event, &handling, broken, &breaker);
+        let decide = move |work: &mut Work<'_>, broken: Option<&str>| apply(work, &arrived, &handling, broken, &breaker);
         self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
     }
 
@@ -185,14 +224,15 @@ impl Handle {
 /// unless too many are: then the cursor stays before it.
 fn apply(
     work: &mut Work<'_>,
-    name: &CursorName,
-    event: &LogEvent,
+    arrived: &Arrived,
     handling: &Result<Handling, String>,
     broken: Option<&str>,
     breaker: &Breaker,
 ) -> Result<Applied, Stop> {
+    let Arrived { event, cursor: name, next_offset } = arrived;
     let key = (name.0.clone(), event.source.clone(), event.key.clone());
     work.want::<Cursor>(name);
+    work.want::<Cursor>(&beginning(name));
     work.want::<StoppedKey>(&key);
     if work.rehearses() {
         // The event before it is not applied yet, so its cursor would say that there is a gap.
@@ -201,12 +241,12 @@ fn apply(
         }
         return Ok((Admission::Next, None));
     }
-    let admission = admit(work.find::<Cursor>(name)?.map_or(0, |cursor| cursor.seq), event.prev, event.seq);
+    let admission = admit(standing(work, name)?, event.prev, event.seq);
     if admission != Admission::Next {
         return Ok((admission, None));
     }
     let (service, source, topic, partition) = name.clone();
-    work.save(Cursor { service, source, topic, partition, seq: event.seq });
+    work.save(Cursor { service, source, topic, partition, seq: event.seq, next_offset: *next_offset });
     let parked_before = work.find::<StoppedKey>(&key)?.map_or(0, |stopped| stopped.events);
     let cause = match (broken, handling) {
         (Some(cause), _) => cause,
@@ -222,6 +262,25 @@ fn apply(
         breaker.may_park(event.seq).map_err(Stop::Broken)?;
     }
     park(work, key, event, cause, parked_before + 1).map(|parked| (admission, Some(parked)))
+}
+
+/// What says where a cursor begins that is not there yet: in a partition of Kafka with what had been read of the outbox before,
+/// in an outbox nowhere any more once the service has moved.
+fn beginning(name: &CursorName) -> CursorName {
+    let (service, source, topic, _) = name;
+    before_kafka(service, if topic == ALL_TOPICS { ALL_SOURCES } else { source })
+}
+
+/// How far the cursor `name` has come.
+fn standing(work: &mut Work<'_>, name: &CursorName) -> Result<i64, Stop> {
+    if let Some(cursor) = work.find::<Cursor>(name)? {
+        return Ok(cursor.seq);
+    }
+    let beginning = work.find::<Cursor>(&beginning(name))?;
+    Ok(match beginning {
+        Some(_) if name.2 == ALL_TOPICS => i64::MAX,
+        beginning => beginning.map_or(0, |before| before.seq),
+    })
 }
 
 /// Puts `event` aside as the one that stops its key, or as one more behind it.

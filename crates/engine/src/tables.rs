@@ -10,20 +10,41 @@ use crate::tally;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { service: "engine", number: 1, name: "engine", sql: include_str!("../migrations/0001_engine.sql") },
     Migration { service: "engine", number: 2, name: "dead-letters", sql: include_str!("../migrations/0002_dead_letters.sql") },
+    Migration { service: "engine", number: 3, name: "kafka", sql: include_str!("../migrations/0003_kafka.sql") },
 ];
 
 /// The engine's tables, for the test that holds them against the database.
-pub static TABLES: &[&Table] = &[&CURSOR, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &DROPPED, &TOKEN_KEY];
+pub static TABLES: &[&Table] = &[&CURSOR, &RELAY, &TIMER, &LEASE, &KEY, &PARKED, &STOPPED_KEY, &DROPPED, &TOKEN_KEY];
 
 /// The engine's reads, for the test that prepares them.
-pub static READS: &[&Read] =
-    &[&TIMERS_NEXT, &KEYS_EXPIRED, &TOKEN_KEYS, &TIMERS_SET, &TIMERS_OVERDUE, &PARKED_COUNT, &PARKED_PAGE, &PARKED_FIRST];
+pub static READS: &[&Read] = &[
+    &CURSORS,
+    &PLACES,
+    &TIMERS_NEXT,
+    &KEYS_EXPIRED,
+    &TOKEN_KEYS,
+    &TIMERS_SET,
+    &TIMERS_OVERDUE,
+    &PARKED_COUNT,
+    &PARKED_PAGE,
+    &PARKED_FIRST,
+];
 
 tally! {
     /// How far a service has applied a log, or one partition of it.
     pub(crate) struct Cursor in CURSOR = "engine_cursor", Stay {
         key { service: String, source: String, topic: String, partition: i64, }
         seq: i64,
+        next_offset: i64,
+    }
+}
+
+tally! {
+    /// Up to where a service's log lies in Kafka for certain, and the how-manieth beginning of its relay that is.
+    pub(crate) struct RelayMark in RELAY = "engine_relay", Stay {
+        key { service: String, source: String, }
+        seq: i64,
+        epoch: i64,
     }
 }
 
@@ -105,6 +126,23 @@ tally! {
         public_key: String,
     }
 }
+
+/// Where a service stands in every log: source, topic, partition, seq.
+pub(crate) static CURSORS: Read = Read {
+    name: "engine.cursors",
+    sql: "SELECT source, topic, partition, seq FROM engine_cursor WHERE service = $1",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+};
+
+/// Where a service reads each partition of Kafka from: topic, partition, offset. Of several sources the farthest holds, since
+/// all of them were read up to there.
+pub(crate) static PLACES: Read = Read {
+    name: "engine.places",
+    sql: "SELECT topic, partition, max(next_offset) FROM engine_cursor WHERE service = $1 GROUP BY topic, partition",
+    arguments: &[Kind::Text],
+    answer: &[Kind::Text, Kind::Int, Kind::Int],
+};
 
 pub(crate) static TIMERS_NEXT: Read = Read {
     name: "engine.timers-next",

@@ -12,7 +12,7 @@ use crate::reader::outbox_of;
 use crate::runtime::guarded;
 use crate::service::Service;
 use crate::subscription::outbox_cursor;
-use crate::tables::Cursor;
+use crate::tables::{Cursor, RelayMark};
 
 /// Up to which event of an outbox, and not beyond the one asked for, all have been carried on.
 type Passed = Arc<dyn Fn(Handle, Outbox, i64) -> BoxFuture<'static, Result<i64, Fault>> + Send + Sync>;
@@ -71,6 +71,17 @@ impl Trim {
         Self::once_passed(keep_ms, every_ms, move |handle, outbox, through| {
             let audience = audience.clone();
             Box::pin(async move { audience.heard(&handle, &outbox, through).await })
+        })
+    }
+
+    /// Every `every_ms`, events go that are older than `keep_ms` and that lie in Kafka for certain.
+    #[must_use]
+    pub fn once_relayed(keep_ms: Millis, every_ms: Millis) -> Self {
+        Self::once_passed(keep_ms, every_ms, |handle, outbox, through| {
+            Box::pin(async move {
+                let mark = handle.find::<RelayMark>(&(handle.service.to_owned(), outbox.source().to_owned())).await?;
+                Ok(through.min(mark.map_or(0, |(mark, _)| mark.seq)))
+            })
         })
     }
 

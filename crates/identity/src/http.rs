@@ -6,8 +6,8 @@ use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Stop, Stored,
 use kernel::{Bucket, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 use web::{
-    Access, Answer, Body, Caller, Conditions, Fingerprint, Grant, IdempotencyKey, Json, Method, Page, Path, Query, Role, Routes,
-    State, canonical_json, json,
+    Access, Answer, Body, Caller, Conditions, Fingerprint, Grant, IdempotencyKey, Json, Method, Page, Path, Query, Role,
+    RouteInfo, Routes, State, canonical_json, json,
 };
 
 use crate::config::Config;
@@ -30,7 +30,16 @@ struct Identity {
 /// The routes.
 pub(crate) fn routes(handle: Handle, config: &Config) -> Routes {
     let hasher = Hasher::new(config.hashes_max, config.hashes_waiting_max);
-    let identity = Identity { handle, config: config.clone(), hasher, signer: Signer::default() };
+    all().with_state(Identity { handle, config: config.clone(), hasher, signer: Signer::default() })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Identity> {
     Routes::new(crate::NAME)
         .post("/v1/sign-in", Access::anyone(), post_sign_in)
         .post(SIGN_UP, Access::anyone(), post_sign_up)
@@ -39,7 +48,6 @@ pub(crate) fn routes(handle: Handle, config: &Config) -> Routes {
         .get(PEOPLE, Access::admin(), list_people)
         .get("/v1/admin/people/{id}", Access::admin(), get_person)
         .put("/v1/admin/people/{id}", Access::admin(), put_person)
-        .with_state(identity)
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,7 @@ mod store;
 
 pub use config::Config;
 pub use domain::Secret;
+pub use http::table;
 pub use service::{ensure_admin, ensure_signing_key, knows};
 
 /// The service's name.

@@ -9,7 +9,7 @@ use engine::{Command, DEADLINE_DEFAULT_MS, Entity, Handle, KeyScope, Lane, Stop,
 use kernel::{Fault, Id, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Read, Row};
-use web::{Access, Answer, Body, Caller, IdempotencyKey, Json, Listing, Page, Path, Query, Role, Routes, State, json};
+use web::{Access, Answer, Body, Caller, IdempotencyKey, Json, Listing, Page, Path, Query, Role, RouteInfo, Routes, State, json};
 
 use crate::config::{AUDIT_LEDGERS, AUDIT_ROWS, BREACHES_MAX, Config, REASON_CHARS_MAX, SKUS_ASKED_MAX};
 use crate::domain::hold::Hold;
@@ -31,6 +31,16 @@ struct Inventory {
 /// The routes of inventory.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config) -> Routes {
+    all().with_state(Inventory { handle, config: config.clone() })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Inventory> {
     Routes::new(crate::store::SERVICE)
         .get("/v1/stores/{store}/slots", Access::anyone(), list_slots)
         .get("/v1/stores/{store}/supply", Access::anyone(), read_supply)
@@ -44,7 +54,6 @@ pub fn routes(handle: Handle, config: &Config) -> Routes {
         .get("/v1/admin/stores/{store}/movements", Access::staff(), list_movements)
         .get("/v1/admin/audit/inventory/facts", Access::admin(), audit_facts)
         .get("/v1/admin/audit/inventory/breaches", Access::admin(), audit_breaches)
-        .with_state(Inventory { handle, config: config.clone() })
 }
 
 #[derive(Serialize)]

@@ -31,9 +31,12 @@ pub fn admit(cursor: i64, prev: i64, seq: i64) -> Admission {
     Admission::Next
 }
 
+/// The last `seq` of each topic and partition.
+pub type Tails = HashMap<(String, u16), i64>;
+
 /// Gives each event the `prev` of its own topic and partition, for a log between databases.
 /// `tails` holds the last `seq` of each topic and partition before `events`, and is moved on; an absent one is 0.
-pub fn link(tails: &mut HashMap<(String, u16), i64>, events: &mut [LogEvent]) {
+pub fn link(tails: &mut Tails, events: &mut [LogEvent]) {
     for event in events {
         let tail = tails.entry((event.topic.clone(), event.partition.0)).or_default();
         event.prev = *tail;

@@ -4,10 +4,13 @@
 
 mod chain;
 mod config;
+mod kafka;
 mod outbox;
+mod tail;
 mod wakes;
 
-pub use chain::{Admission, admit, link};
+pub use chain::{Admission, Tails, admit, link};
 pub use config::{Config, KafkaConfig, Security, Way};
+pub use kafka::{Ack, BEACON, End, Heard, Kafka, KafkaFault, Listener, Partition, Record, Sender, every_topic};
 pub use outbox::{LogEvent, Outbox, READ_EVENTS_MAX, READS};
 pub use wakes::Wakes;

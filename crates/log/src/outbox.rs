@@ -1,18 +1,18 @@
 //! The outbox log: a source's events read from its own database in `seq` order.
 //! Leaves Kafka to a sibling of this file, and what is done with an event to `engine`.
 
-use std::collections::HashMap;
-
 use contracts::Envelope;
 use kernel::{Bucket, Timestamp};
 use serde::Deserialize;
-use store::{Error, Kind, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, Read, Row, Store, Value};
+use store::{Error, Kind, OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, Read, Row, Store, Value};
+
+use crate::chain::{Tails, link};
 
 /// How many events one read brings at most.
 pub const READ_EVENTS_MAX: usize = 512;
 
 /// The log's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&END, &FIRST, &OLDEST];
+pub static READS: &[&Read] = &[&END, &FIRST, &OLDEST, &crate::tail::HEADS];
 
 static END: Read =
     Read { name: "log.end", sql: "SELECT seq FROM store_head WHERE source = $1", arguments: &[Kind::Text], answer: &[Kind::Int] };
@@ -105,6 +105,20 @@ impl Outbox {
         rows.iter().map(|row| self.event(row, &mut prev)).collect()
     }
 
+    /// Up to [`READ_EVENTS_MAX`] events after `after` on all topics, each linked to the one before it on its topic and
+    /// partition: `tails` holds these, and is moved on.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
+    pub async fn read_all(&self, after: i64, tails: &mut Tails) -> Result<Vec<LogEvent>, Error> {
+        let limit = i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX);
+        let rows = self.store.read(&OUTBOX_ALL, vec![self.source.clone().into(), after.into(), limit.into()]).await?;
+        let mut prev = after;
+        let mut events = rows.iter().map(|row| self.event(row, &mut prev)).collect::<Result<Vec<_>, Error>>()?;
+        link(tails, &mut events);
+        Ok(events)
+    }
+
     /// The `seq` of the last event on `topics`, also if clean-up has removed it; 0 if there never was one.
     ///
     /// # Errors
@@ -129,7 +143,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Broken`] of the store.
-    pub async fn tails_at(&self, mark: i64) -> Result<HashMap<(String, u16), i64>, Error> {
+    pub async fn tails_at(&self, mark: i64) -> Result<Tails, Error> {
         let rows = self.store.read(&OUTBOX_TAILS, vec![self.source.clone().into(), mark.into()]).await?;
         rows.iter().map(|row| Ok(((row.text(0)?.to_owned(), partition(row, 1)?.0), row.int(2)?))).collect()
     }

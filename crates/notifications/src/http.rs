@@ -9,7 +9,7 @@ use engine::Handle;
 use kernel::{Fault, Id, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::Value;
-use web::{Access, Answer, Caller, Page, Path, Query, Routes, State, json};
+use web::{Access, Answer, Caller, Page, Path, Query, RouteInfo, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::letter::Template;
@@ -22,12 +22,21 @@ const BREACHES_MAX: i64 = 100;
 /// The routes over a running service.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config) -> Routes {
+    all().with_state(Notifications { handle, config: Arc::new(config.clone()) })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Notifications> {
     Routes::new(SERVICE)
         .get("/v1/admin/messages", Access::admin(), list_messages)
         .get("/v1/admin/messages/{id}", Access::admin(), read_message)
         .get("/v1/me/messages", Access::signed_in(), list_my_messages)
         .get("/v1/admin/audit/notifications/breaches", Access::admin(), list_breaches)
-        .with_state(Notifications { handle, config: Arc::new(config.clone()) })
 }
 
 /// What the handlers work with.

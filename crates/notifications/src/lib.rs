@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use config::Config;
 pub use domain::message::Outcome;
-pub use http::routes;
+pub use http::{routes, table};
 pub use jobs::mailer::{Journal, Mail, Mailer};
 
 /// The service as data; what it writes leaves the shop by `mailer`.

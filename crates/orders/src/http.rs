@@ -15,8 +15,8 @@ use kernel::{Fault, Id, TraceContext};
 use serde::Deserialize;
 use store::Value;
 use web::{
-    Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, Page, Path, Prefer, Query, Role, Routes, Seal,
-    State, Who, json,
+    Access, Answer, Body, Caller, Conditions, Fingerprint, IdempotencyKey, Json, Page, Path, Prefer, Query, Role, RouteInfo,
+    Routes, Seal, State, Who, json,
 };
 
 use crate::config::{CART_LINES_MAX, Config, TEXT_CHARS_MAX};
@@ -45,6 +45,16 @@ struct Orders {
 /// The routes of orders.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config, seal: Seal) -> Routes {
+    all().with_state(Orders { handle, config: config.clone(), seal: Arc::new(seal) })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Orders> {
     let bearer = || Access::cart_bearer().or(Who::SignedIn);
     let picker = || Access::any_of([Who::Role(Role::Picker), Who::Role(Role::Manager)]);
     let dispatcher = || Access::any_of([Who::Role(Role::Dispatcher), Who::Role(Role::Manager)]);
@@ -67,7 +77,6 @@ pub fn routes(handle: Handle, config: &Config, seal: Seal) -> Routes {
         .post("/v1/orders/{id}/refunds", Access::role(Role::Manager), moves::refund_order)
         .get("/v1/admin/audit/orders/facts", Access::admin(), facts::audit_facts)
         .get("/v1/admin/audit/orders/breaches", Access::admin(), facts::audit_breaches)
-        .with_state(Orders { handle, config: config.clone(), seal: Arc::new(seal) })
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ mod service;
 mod store;
 
 pub use config::Config;
-pub use http::routes;
+pub use http::{routes, table};
 pub use service::ensure_seal;
 
 /// The service as data.

@@ -12,7 +12,7 @@ use engine::{Entity, Handle, Lane, Work};
 use kernel::{Fault, Millis, Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 use store::{Error, Row};
-use web::{Access, Answer, Caller, Headers, Listing, Page, Path, Query, RawBody, Role, Routes, State, json};
+use web::{Access, Answer, Caller, Headers, Listing, Page, Path, Query, RawBody, Role, RouteInfo, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::audit::breaches;
@@ -32,6 +32,16 @@ const BREACHES_MAX: usize = 100;
 /// The routes; `provider` is whose webhooks are heard, and whose books are compared with ours.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config, provider: Arc<dyn Provider>) -> Routes {
+    all().with_state(Desk { handle, provider, call_timeout_ms: config.call_timeout_ms })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Desk> {
     Routes::new("payments")
         .get("/v1/admin/payments", Access::admin(), list_payments)
         .get("/v1/admin/payments/differences", Access::admin(), list_differences)
@@ -40,7 +50,6 @@ pub fn routes(handle: Handle, config: &Config, provider: Arc<dyn Provider>) -> R
         .get("/v1/admin/audit/payments/breaches", Access::admin(), list_breaches)
         .get("/v1/admin/audit/payments/reconcile", Access::admin(), books::reconcile)
         .post("/v1/webhooks/sandbox", Access::key_holder(SIGNATURE_HEADER), hear)
-        .with_state(Desk { handle, provider, call_timeout_ms: config.call_timeout_ms })
 }
 
 /// Where callers are received.

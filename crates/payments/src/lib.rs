@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use config::{Config, ProviderConfig};
 pub use domain::outcome::{Dispute, Outcome, Standing, Truth};
-pub use http::routes;
+pub use http::{routes, table};
 pub use jobs::provider::{Charge, Nudge, Provider, Silence};
 pub use jobs::sandbox::SandboxProvider;
 

@@ -11,7 +11,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use engine::{Handle, Lane, Stop, Work};
 use kernel::{Fault, FaultKind, Millis, Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
-use web::{Access, Answer, Body, Extract, IdempotencyKey, Incoming, Path, Query, RawBody, Routes, State, json};
+use web::{Access, Answer, Body, Extract, IdempotencyKey, Incoming, Path, Query, RawBody, RouteInfo, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::demand::{Demand, Outcome, TOKEN_SLOW};
@@ -36,6 +36,16 @@ const PAGE_INTENTS_MAX: i64 = 100;
 /// The routes of the provider behind `handle`, which let in whoever shows `key`.
 #[must_use]
 pub fn routes(handle: Handle, config: &Config, key: &str) -> Routes {
+    all().with_state(Desk { handle, config: Arc::new(config.clone()), key: key.into(), asked: Arc::default() })
+}
+
+/// What the routes are, and for whom: for a gateway that has them served elsewhere.
+#[must_use]
+pub fn table() -> Vec<RouteInfo> {
+    all().list()
+}
+
+fn all() -> Routes<Desk> {
     let client = || Access::key_holder(KEY_HEADER);
     Routes::new("sandbox")
         .post("/sandbox/v1/intents", client(), authorise)
@@ -53,7 +63,6 @@ pub fn routes(handle: Handle, config: &Config, key: &str) -> Routes {
         .post("/sandbox/v1/intents/{intent}/dispute-close", client(), close_dispute)
         .get("/sandbox/actions/{intent}", Access::anyone(), pages::show)
         .post("/sandbox/actions/{intent}", Access::anyone(), pages::answer)
-        .with_state(Desk { handle, config: Arc::new(config.clone()), key: key.into(), asked: Arc::default() })
 }
 
 /// Where clients and shoppers are received.

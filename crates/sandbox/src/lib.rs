@@ -16,7 +16,7 @@ mod store;
 pub use config::Config;
 pub use domain::faults::{Faults, Mishap};
 pub use domain::signature::{SIGNATURE_HEADER, sign};
-pub use http::{KEY_HEADER, routes};
+pub use http::{KEY_HEADER, routes, table};
 pub use jobs::Webhooks;
 pub use service::{Given, Secrets, ensure_secrets, play_faults};
 

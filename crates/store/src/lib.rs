@@ -21,7 +21,7 @@ pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use carry::{Carriage, Carried, NotCarried};
 pub use error::Error;
 pub use migrate::{CONTRACTS, Migration, Pending};
-pub use platform::{OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
+pub use platform::{OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
 #[cfg(feature = "model")]

@@ -60,6 +60,14 @@ pub static OUTBOX_EVENTS: Read = Read {
     answer: &[Kind::Int, Kind::Text, Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Int],
 };
 
+/// Events of a source after a `seq` on all topics, in order: source, seq, limit.
+pub static OUTBOX_ALL: Read = Read {
+    name: "store.outbox-all",
+    sql: "SELECT seq, topic, partition, key, kind, payload FROM store_outbox WHERE source = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+    arguments: &[Kind::Text, Kind::Int, Kind::Int],
+    answer: &[Kind::Int, Kind::Text, Kind::Int, Kind::Text, Kind::Text, Kind::Text],
+};
+
 /// The last event of a source on the topics named: source, topics; no row if there is none.
 pub static OUTBOX_LAST: Read = Read {
     name: "store.outbox-last",
@@ -99,4 +107,4 @@ pub static OUTBOX_TAILS: Read = Read {
 };
 
 /// The store's reads, for the test that prepares them.
-pub static READS: &[&Read] = &[&OUTBOX_EVENTS, &OUTBOX_LAST, &OUTBOX_REMOVED, &OUTBOX_TAILS];
+pub static READS: &[&Read] = &[&OUTBOX_EVENTS, &OUTBOX_ALL, &OUTBOX_LAST, &OUTBOX_REMOVED, &OUTBOX_TAILS];

@@ -33,8 +33,9 @@ async fn open(engine: Engine) -> Tried {
         database = Some(fresh);
     }
     let shop = compose::start(&settings).await.expect("the shop starts");
-    let logins =
-        sample::make(&shop.router, &shop.runtime, &shop.identity, &shop.seal).await.expect("the sample").expect("a new shop");
+    let identity = shop.identity.as_ref().expect("identity is here");
+    sample::ensure_admin(identity, &shop.seal).await.expect("an admin");
+    let logins = sample::make(&shop.router, &shop.runtime, &shop.seal).await.expect("the sample").expect("a new shop");
     let admin = sign_in(&shop.router, &logins.admin.email, &logins.admin.password).await;
     Tried { shop, admin, _directory: directory, _database: database }
 }
@@ -172,10 +173,7 @@ fn shown_only(route: &RouteInfo) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_whom_it_does_not_name() {
     let tried = open(Engine::Sqlite).await;
-    let logins = sample::make(&tried.shop.router, &tried.shop.runtime, &tried.shop.identity, &tried.shop.seal)
-        .await
-        .expect("it")
-        .expect("logins");
+    let logins = sample::make(&tried.shop.router, &tried.shop.runtime, &tried.shop.seal).await.expect("it").expect("logins");
     let people = [
         Some(&logins.admin),
         logins.staff.iter().find(|login| login.roles.iter().any(|role| role.role == "picker")),

@@ -31,6 +31,12 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
     /// Rebuild what one service has copied of another, while the shop runs.
     Resync(Resync),
+    /// Make the topics that a shop needs in Apache Kafka.
+    #[command(subcommand)]
+    Topics(Topics),
+    /// See how the log of each service travels, or have a part of it sent to Kafka again.
+    #[command(subcommand)]
+    Log(Log),
     /// Act as shoppers, pickers and couriers against a living shop.
     #[command(subcommand)]
     Load(Load),
@@ -87,6 +93,10 @@ pub(crate) struct Serve {
     /// The address to listen on, as 127.0.0.1:8080.
     #[arg(long, env = "SWIFTCART_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
+    /// What this process is; may be repeated. Of none, the whole shop: identity, catalog, orders, inventory, payments, delivery,
+    /// notifications, and the gateway in front of them.
+    #[arg(long = "role", env = "SWIFTCART_ROLES", value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) roles: Vec<String>,
     /// Start empty but for one admin instead of with the sample shop.
     #[arg(long, env = "SWIFTCART_NO_SAMPLE", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) no_sample: bool,
@@ -131,6 +141,31 @@ pub(crate) struct Resync {
     pub(crate) from: String,
     #[command(flatten)]
     pub(crate) shop: AsAdmin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Make those that are missing; refuse those that are not as the shop needs them.
+    Ensure(Place),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Tell for each service its last event, the first that is still kept, and up to where it lies in Kafka.
+    Status {
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
+    /// Send a service's events to Kafka again from one on; whoever has heard them drops them.
+    Republish {
+        /// Whose events, as orders.
+        service: String,
+        /// The number of the first event to send again.
+        #[arg(long, value_name = "NUMBER")]
+        from: i64,
+        #[command(flatten)]
+        shop: AsAdmin,
+    },
 }
 
 #[derive(Debug, Subcommand)]

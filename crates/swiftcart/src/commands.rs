@@ -1,18 +1,18 @@
 //! What each command does, from its arguments to its exit code. Leaves the work to the crates that own it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use engine::TokioRuntime;
+use engine::{Handle, TokioRuntime};
 use kernel::Runtime;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use web::ServeLimits;
+use web::{Router, Seal, ServeLimits};
 
-use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve};
+use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve, Topics};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
 use crate::settings::Settings;
@@ -21,6 +21,9 @@ use crate::{operate, promote, sample, sandbox_provider};
 
 /// How long a connection may take to send the head of its next request.
 pub(crate) const HEAD_MS_MAX: i64 = 30_000;
+
+/// How often it is tried to make the sample shop while not all services answer.
+const SAMPLE_AGAIN_MS: i64 = 500;
 
 /// How many may read the metrics at once.
 const METRICS_CONNECTIONS_MAX: usize = 16;
@@ -39,6 +42,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Some(Command::Audit(audit_with)) => audit(audit_with).await,
             Some(Command::DeadLetters(command)) => operate::dead_letters(command).await,
             Some(Command::Resync(resync_with)) => operate::resync(resync_with).await,
+            Some(Command::Topics(Topics::Ensure(place))) => ensure_topics(&place).await,
+            Some(Command::Log(command)) => operate::log(command).await,
             Some(Command::Load(Load::Replay(replay_with))) => replay(replay_with).await,
             Some(Command::Load(Load::Rush(rush_with))) => rush(rush_with).await,
             Some(Command::SandboxProvider(provide_with)) => sandbox_provider::serve(provide_with).await,
@@ -52,11 +57,7 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(settings.server.listen).await;
     let listener = listener.with_context(|| format!("{} cannot be listened on", settings.server.listen))?;
     let shop = compose::start(&settings).await?;
-    if arguments.no_sample {
-        first_admin(&shop).await?;
-    } else {
-        sample_shop(&shop, &settings.server.data).await?;
-    }
+    furnish(&shop, arguments.no_sample, &settings.server.data).await?;
     if !settings.server.metrics_listen.is_empty() {
         show_metrics(&settings.server.metrics_listen, &shop).await?;
     }
@@ -66,9 +67,42 @@ async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
         head_ms_max: HEAD_MS_MAX,
         drain_ms_max: settings.server.drain_ms,
     };
-    web::serve(listener, shop.router.clone(), shop.runtime.clone(), limits, asked_to_stop()).await;
+    // The embedded database is this process's alone, so nobody takes over, and there is nobody to tell.
+    let announce_ms =
+        if settings.server.database.is_empty() && shop.roles.have_services() { 0 } else { settings.server.announce_ms };
+    let (runtime, life) = (shop.runtime.clone(), shop.life.clone());
+    let leave = async move {
+        asked_to_stop().await;
+        life.drain();
+        runtime.sleep(announce_ms).await;
+    };
+    web::serve(listener, shop.router.clone(), shop.runtime.clone(), limits, leave).await;
     shop.shut_down().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes what an empty shop begins with: one admin, or the sample shop. Where it has several processes, identity makes the admin,
+/// and the gateway the rest once the others answer.
+async fn furnish(shop: &Shop, no_sample: bool, data: &Path) -> anyhow::Result<()> {
+    match &shop.identity {
+        Some(identity) if no_sample => first_admin(identity).await?,
+        Some(identity) => sample::ensure_admin(identity, &shop.seal).await?,
+        None => {}
+    }
+    if no_sample || !shop.roles.have_gateway() {
+        return Ok(());
+    }
+    let sample = Sample {
+        router: shop.router.clone(),
+        runtime: shop.runtime.clone(),
+        seal: shop.seal.clone(),
+        path: data.join("logins.json"),
+    };
+    if shop.roles.are_all() {
+        return sample.make().await;
+    }
+    shop.runtime.spawn("sample", Box::pin(sample.make_when_all_answer(shop.ended())));
+    Ok(())
 }
 
 /// Shows the metrics at `address` to anyone for as long as the shop lives.
@@ -84,18 +118,43 @@ async fn show_metrics(address: &str, shop: &Shop) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the sample shop, prints its logins and writes them to the data directory.
-async fn sample_shop(shop: &Shop, data: &Path) -> anyhow::Result<()> {
-    let path = data.join("logins.json");
-    if path.exists() && sample::is_whole(&shop.identity).await? {
-        println!("The sample shop in Atlanta, as it was left. Everybody's login is in {}.", path.display());
-        return Ok(());
+/// The sample shop in the making.
+struct Sample {
+    router: Router,
+    runtime: Arc<dyn Runtime>,
+    seal: Seal,
+    /// Where its logins are written.
+    path: PathBuf,
+}
+
+impl Sample {
+    /// Makes it, prints its logins and writes them to the data directory.
+    async fn make(&self) -> anyhow::Result<()> {
+        let path = &self.path;
+        if path.exists() && sample::is_whole(&self.router, &self.seal).await? {
+            println!("The sample shop in Atlanta, as it was left. Everybody's login is in {}.", path.display());
+            return Ok(());
+        }
+        let Some(logins) = sample::make(&self.router, &self.runtime, &self.seal).await? else { return Ok(()) };
+        path.parent().map(std::fs::create_dir_all).transpose()?;
+        logins.write(path)?;
+        print_logins(&logins, path);
+        Ok(())
     }
-    let Some(logins) = sample::make(&shop.router, &shop.runtime, &shop.identity, &shop.seal).await? else { return Ok(()) };
-    std::fs::create_dir_all(data)?;
-    logins.write(&path)?;
-    print_logins(&logins, &path);
-    Ok(())
+
+    /// Makes it as soon as the services answer, unless the shop ends before.
+    async fn make_when_all_answer(self, ended: impl Future<Output = ()> + Send) {
+        let make = async {
+            while let Err(error) = self.make().await {
+                tracing::info!(%error, "the sample shop is not made yet");
+                self.runtime.sleep(SAMPLE_AGAIN_MS).await;
+            }
+        };
+        tokio::select! {
+            () = make => {}
+            () = ended => {}
+        }
+    }
 }
 
 fn print_logins(logins: &Logins, path: &Path) {
@@ -108,9 +167,9 @@ fn print_logins(logins: &Logins, path: &Path) {
 }
 
 /// Makes the one admin of an empty shop and prints its login, once.
-async fn first_admin(shop: &Shop) -> anyhow::Result<()> {
+async fn first_admin(identity: &Handle) -> anyhow::Result<()> {
     let (email, password) = ("admin@swiftcart.example", crate::logins::random_password()?);
-    if identity::ensure_admin(&shop.identity, "Admin", email, identity::Secret::new(&*password)).await? {
+    if identity::ensure_admin(identity, "Admin", email, identity::Secret::new(&*password)).await? {
         println!("The shop is empty. Its one login, told only now: {email} {password}");
     }
     Ok(())
@@ -146,6 +205,18 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
         println!("applied {} {} of {}", migration.number, migration.name, migration.service);
     }
     println!("the database is up to date ({} migrations applied)", applied.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the topics that the shop needs and Kafka lacks.
+async fn ensure_topics(place: &Place) -> anyhow::Result<ExitCode> {
+    let settings = Settings::of_place(place)?;
+    tell_by(&settings.server.log)?;
+    let made = compose::kafka_of(&settings)?.ensure(&log::every_topic()).await?;
+    for topic in &made {
+        println!("made {}{topic}", settings.kafka.prefix);
+    }
+    println!("Kafka has every topic ({} made), with {} partitions each", made.len(), settings.server.buckets);
     Ok(ExitCode::SUCCESS)
 }
 

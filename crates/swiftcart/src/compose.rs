@@ -3,20 +3,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use engine::{Audience, Handle, Running, Service, TokenKeys, TokioRuntime, Trim};
-use kernel::{BoxFuture, Millis, Runtime};
-use log::{Wakes, Way};
+use kernel::{BoxFuture, Fault, Millis, Runtime};
+use log::{Kafka, Way};
 use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Access, Door, Keyring, Limits, Peer, Router, Routes, Seal};
+use web::{Access, Door, InternalKey, Keyring, Limits, Peer, PublicKey, Router, Routes, Seal};
 
+use crate::admin::Life;
 use crate::data_dir::DataDir;
 use crate::metrics::{self, Measured};
+use crate::peers::Peers;
+use crate::roles::Roles;
 use crate::settings::Settings;
-use crate::tables::{self, Parts};
+use crate::tables::{self, Copying, Parts};
 use crate::{admin, auditor};
 
 /// How often the keys that verify tokens are looked for again.
@@ -25,7 +28,7 @@ const KEYRING_REFRESH_MS: Millis = 1000;
 /// When a refused caller should come back.
 const RETRY_AFTER_MS: Millis = 1000;
 
-/// A shop that runs, not yet reachable.
+/// A shop that runs, or the part of one that this process is; not yet reachable.
 pub(crate) struct Shop {
     /// Its routes behind the door.
     pub(crate) router: Router,
@@ -39,10 +42,14 @@ pub(crate) struct Shop {
     pub(crate) provider_key: String,
     /// The port to the world.
     pub(crate) runtime: Arc<dyn Runtime>,
-    /// The door of identity, to make the first admin.
-    pub(crate) identity: engine::Handle,
+    /// What this process is.
+    pub(crate) roles: Roles,
+    /// The door of identity, to make the first admin, if it is here.
+    pub(crate) identity: Option<Handle>,
     /// The shop's own secret, from which the sample's logins follow.
     pub(crate) seal: Seal,
+    /// To say that it is about to end.
+    pub(crate) life: Life,
     running: Vec<Arc<Running>>,
     /// Dropped when the shop stops; ends what the composition itself has spawned.
     alive: watch::Sender<()>,
@@ -70,16 +77,45 @@ async fn open_store(settings: &Settings, migrations: &[Migration]) -> anyhow::Re
     Ok((store, None))
 }
 
-/// Starts every service and gathers their routes. Without the address of a provider, the one that is built in is one of them.
+/// The Kafka that the settings name, if services hear each other by it: with every topic, each as this shop needs it.
+async fn kafka(settings: &Settings) -> anyhow::Result<Option<Kafka>> {
+    if settings.log.kind == Way::Outbox {
+        return Ok(None);
+    }
+    ensure!(
+        !settings.server.database.is_empty(),
+        "log.kind = \"kafka\" needs server.database: the embedded database has one process, which needs no Kafka"
+    );
+    let kafka = kafka_of(settings)?;
+    let missing = kafka.missing(&log::every_topic()).await?;
+    ensure!(
+        missing.is_empty(),
+        "Kafka lacks {} topics, the first being {}; run `swiftcart topics ensure`",
+        missing.len(),
+        missing[0]
+    );
+    Ok(Some(kafka))
+}
+
+/// The Kafka that the settings name.
+pub(crate) fn kafka_of(settings: &Settings) -> anyhow::Result<Kafka> {
+    ensure!(!settings.kafka.servers.is_empty(), "kafka.servers must name a broker, as 127.0.0.1:9092");
+    Ok(Kafka::new(&settings.kafka, settings.server.buckets))
+}
+
+/// Starts the services of this process and gathers their routes; a gateway also carries to those that are elsewhere. Without the
+/// address of a provider, the one that is built in runs beside payments.
 pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
+    let roles = settings.server.roles().map_err(anyhow::Error::msg)?;
     let parts = Parts::default();
     let mut services = tables::services(settings, &parts);
-    let audit = auditor::join(&mut services, &settings.audit, &runtime);
-    let (store, data) = open_store(settings, &tables::migrations(&services)).await?;
     let trim = trim(&settings.log, &services);
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default(), trim };
-    let keyring = Keyring::new();
+    services.retain(|service| roles.serve(service.name));
+    let audit = auditor::join(&mut services, &settings.audit, &runtime);
+    let key = internal_key(settings)?;
+    // Nobody inside asks a process that has no service; and who comes from outside shows no key of ours.
+    let keyring = if roles.have_services() { Keyring::new().trusting(key.clone()) } else { Keyring::new() };
     let limits = Limits {
         requests_max: settings.server.requests_max,
         waits_max: settings.server.waits_max,
@@ -88,68 +124,107 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     };
     let open = |routes: Routes| Door::new(runtime.clone(), keyring.clone(), limits).open(routes);
 
-    let (sandbox, services): (Vec<Service>, Vec<Service>) =
-        services.into_iter().partition(|service| service.name == tables::SANDBOX);
-    let (mut running, mut provider) = (Vec::new(), Provider::Elsewhere);
-    if settings.payments.provider.built_in() {
-        for service in sandbox {
+    let (mut running, mut provider, mut data) = (Vec::new(), Provider::Elsewhere, None);
+    if roles.have_services() {
+        let (store, taken) = open_store(settings, &tables::migrations(&services)).await?;
+        data = taken;
+        let kafka = kafka(settings).await?;
+        let shared = engine::Settings { kafka, trim: Some(trim), ..engine::Settings::alone(store, runtime.clone()) };
+        if !settings.payments.provider.built_in() {
+            services.retain(|service| service.name != tables::SANDBOX);
+            reach(&settings.payments.provider, &parts)?;
+        }
+        for service in services {
             let started = Arc::new(engine::start(service, &shared).await?);
-            provider = Provider::built_in(&started.handle, settings, &parts, open).await?;
+            if started.handle.service() == tables::SANDBOX {
+                provider = Provider::built_in(&started.handle, settings, &parts, open).await?;
+            }
             running.push(started);
         }
-    } else {
-        reach(&settings.payments.provider, &parts)?;
-    }
-    for service in services {
-        running.push(Arc::new(engine::start(service, &shared).await?));
     }
     let handle = |name: &str| running.iter().map(|running| &running.handle).find(|handle| handle.service() == name).cloned();
-    let doors = Doors::new(handle).context("a service is missing")?;
 
-    keyring.insert(&identity::ensure_signing_key(&doors.identity).await?);
-    let seal = orders::ensure_seal(&doors.orders).await?;
-    let (alive, ended) = watch::channel(());
-    runtime.spawn("keyring", refresh(keyring.clone(), doors.orders.clone(), ended));
-
-    let identity = doors.identity.clone();
+    let (identity, orders) = (handle("identity"), handle("orders"));
+    if let Some(identity) = &identity {
+        keyring.insert(&identity::ensure_signing_key(identity).await?);
+    }
+    let carts = match &orders {
+        Some(orders) => Some(orders::ensure_seal(orders).await?),
+        None => None,
+    };
+    let services = Services { settings, parts: &parts, provider: &provider, carts: carts.as_ref() };
     // What the provider tells payments has a door of its own, as what payments asks has: neither waits behind what others ask.
-    parts.hearer.connect(open(doors.payments_routes(settings, &parts)));
+    if let Some(payments) = handle("payments") {
+        parts.hearer.connect(open(services.routes(payments)));
+    }
+
     let glance = audit.as_ref().map(audit::Watch::glance);
-    let measured = Measured { running: running.clone(), audit: glance.clone(), runtime: runtime.clone() };
-    let routes = doors
-        .routes(settings, seal.clone(), &parts)
-        .merge(provider.routes(settings))
-        .merge(admin::routes(running.clone(), glance))
+    let copying = Arc::new(Copying::new(settings));
+    let own = running.iter().fold(Routes::new("swiftcart"), |own, running| {
+        let program = admin::of_service(running.clone(), copying.clone(), glance.clone());
+        own.merge(services.routes(running.handle.clone())).merge(program)
+    });
+    let also: &[&'static str] = if settings.payments.provider.built_in() { &[tables::SANDBOX] } else { &[] };
+    let peers = Peers::new(&roles, also, &open(own.clone()), settings, &key, &runtime)?;
+    let (alive, ended) = watch::channel(());
+    // Every service has a copy of the keys, but for the provider, which knows no people.
+    let here = running.iter().map(|running| &running.handle).find(|handle| handle.service() != tables::SANDBOX).cloned();
+    let learner = Learner { keyring: keyring.clone(), here, peers: peers.clone() };
+    runtime.spawn("keyring", learner.refresh(runtime.clone(), ended));
+
+    let front = |refused: Option<&InternalKey>| {
+        let elsewhere = peers.elsewhere().fold(Routes::new("swiftcart"), |routes, (service, peer)| {
+            let table = [tables::routes(service), admin::table(service)].concat();
+            routes.merge(gateway::routes(service, table, peer, refused.cloned()))
+        });
+        elsewhere.merge(admin::of_whole(peers.clone(), copying.clone()))
+    };
+    let measured = Measured { running: running.clone(), audit: glance, runtime: runtime.clone() };
+    let life = Life::default();
+    let shown = Some(peers.clone()).filter(|_| roles.have_gateway());
+    let mut routes = own
+        .clone()
+        .merge(admin::of_process(life.clone(), running.clone(), shown))
         .merge(metrics::routes(Access::admin(), measured.clone()));
+    if roles.have_gateway() {
+        routes = routes.merge(front(Some(&key)));
+    }
     #[cfg(test)]
     let list = routes.list();
     let metrics = Door::new(runtime.clone(), Keyring::new(), limits).open(metrics::routes(Access::anyone(), measured));
-    let router = open(routes);
     if let Some(audit) = &audit {
-        auditor::connect(audit, &router, &keyring, &runtime)?;
+        auditor::connect(audit, open(own.merge(front(None))), key.clone());
     }
     Ok(Shop {
-        router,
+        router: open(routes),
         metrics,
         #[cfg(test)]
         routes: list,
         #[cfg(test)]
         provider_key: provider.key(),
         runtime: runtime.clone(),
+        seal: carts.filter(|_| roles.are_all()).unwrap_or_else(|| key.seal()),
+        roles,
         identity,
-        seal,
+        life,
         running,
         alive,
         _data: data,
     })
 }
 
-/// When events may go: where services read each other's outboxes, once all of `services` have heard them.
-fn trim(log: &log::Config, services: &[Service]) -> Option<Trim> {
+/// When events may go: where services read each other's outboxes, once all of `services` have heard them, in whichever process they are.
+fn trim(log: &log::Config, services: &[Service]) -> Trim {
     match log.kind {
-        Way::Outbox => Some(Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services))),
-        Way::Kafka => None,
+        Way::Outbox => Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services)),
+        Way::Kafka => Trim::once_relayed(log.keep_ms, log.trim_every_ms),
     }
+}
+
+/// What the processes of the shop show each other. A shop of one process makes a key that nobody else knows.
+fn internal_key(settings: &Settings) -> Result<InternalKey, Fault> {
+    let named = &settings.server.internal_key;
+    if named.is_empty() { InternalKey::generate() } else { Ok(InternalKey::named(named)) }
 }
 
 /// Reaches the provider that the settings name.
@@ -200,43 +275,29 @@ impl Provider {
     }
 }
 
-/// The doors of all services.
-struct Doors {
-    identity: Handle,
-    delivery: Handle,
-    catalog: Handle,
-    inventory: Handle,
-    orders: Handle,
-    payments: Handle,
-    notifications: Handle,
+/// What the routes of services need besides their handles.
+struct Services<'a> {
+    settings: &'a Settings,
+    parts: &'a Parts,
+    provider: &'a Provider,
+    /// What seals the capabilities of carts, where orders is.
+    carts: Option<&'a Seal>,
 }
 
-impl Doors {
-    fn new(handle: impl Fn(&str) -> Option<Handle>) -> Option<Self> {
-        Some(Self {
-            identity: handle("identity")?,
-            delivery: handle("delivery")?,
-            catalog: handle("catalog")?,
-            inventory: handle("inventory")?,
-            orders: handle("orders")?,
-            payments: handle("payments")?,
-            notifications: handle("notifications")?,
-        })
-    }
-
-    fn payments_routes(&self, settings: &Settings, parts: &Parts) -> Routes {
-        payments::routes(self.payments.clone(), &settings.payments, parts.provider.clone())
-    }
-
-    fn routes(self, settings: &Settings, seal: Seal, parts: &Parts) -> Routes {
-        let payments = self.payments_routes(settings, parts);
-        identity::routes(self.identity, &settings.identity)
-            .merge(delivery::routes(self.delivery, &settings.delivery))
-            .merge(catalog::routes(self.catalog, &settings.catalog))
-            .merge(inventory::routes(self.inventory, &settings.inventory))
-            .merge(orders::routes(self.orders, &settings.orders, seal))
-            .merge(payments)
-            .merge(notifications::routes(self.notifications, &settings.notifications))
+impl Services<'_> {
+    /// The routes of the service behind `handle`.
+    fn routes(&self, handle: Handle) -> Routes {
+        let settings = self.settings;
+        match (handle.service(), self.carts) {
+            ("identity", _) => identity::routes(handle, &settings.identity),
+            ("delivery", _) => delivery::routes(handle, &settings.delivery),
+            ("catalog", _) => catalog::routes(handle, &settings.catalog),
+            ("inventory", _) => inventory::routes(handle, &settings.inventory),
+            ("orders", Some(seal)) => orders::routes(handle, &settings.orders, seal.clone()),
+            ("payments", _) => payments::routes(handle, &settings.payments, self.parts.provider.clone()),
+            ("notifications", _) => notifications::routes(handle, &settings.notifications),
+            _ => self.provider.routes(settings),
+        }
     }
 }
 
@@ -267,19 +328,42 @@ impl Shop {
     }
 }
 
-/// Keeps the keys that verify tokens as orders' own copy has them: whoever else signs in another process is known within a second.
-fn refresh(keyring: Keyring, orders: engine::Handle, mut ended: watch::Receiver<()>) -> BoxFuture<'static, ()> {
-    Box::pin(async move {
-        loop {
-            match TokenKeys::of(&orders).await {
-                Ok(keys) => keys.iter().for_each(|key| keyring.insert(key)),
-                Err(fault) => tracing::warn!(%fault, "token keys not refreshed"),
+/// Keeps the keys that verify tokens as a service of this process has copied them, or, where there is none, as any other tells
+/// them: whoever else signs in another process is known within a second.
+struct Learner {
+    keyring: Keyring,
+    here: Option<Handle>,
+    peers: Peers,
+}
+
+impl Learner {
+    fn refresh(self, runtime: Arc<dyn Runtime>, mut ended: watch::Receiver<()>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            loop {
+                match self.keys().await {
+                    Ok(keys) => keys.iter().for_each(|key| self.keyring.insert(key)),
+                    Err(fault) => tracing::warn!(%fault, "token keys not refreshed"),
+                }
+                let again = runtime.sleep(KEYRING_REFRESH_MS);
+                tokio::select! {
+                    () = again => {}
+                    _ = ended.changed() => return,
+                }
             }
-            let again = orders.runtime().sleep(KEYRING_REFRESH_MS);
-            tokio::select! {
-                () = again => {}
-                _ = ended.changed() => return,
+        })
+    }
+
+    async fn keys(&self) -> Result<Vec<PublicKey>, Fault> {
+        if let Some(handle) = &self.here {
+            return TokenKeys::of(handle).await;
+        }
+        let mut last = Fault::not_found("service");
+        for (service, peer) in self.peers.elsewhere() {
+            match self.peers.get(service, peer, format!("/internal/{service}/token-keys")).await {
+                Ok(keys) => return serde_json::from_value(keys).map_err(|error| Fault::internal(error.to_string())),
+                Err(fault) => last = fault,
             }
         }
-    })
+        Err(last)
+    }
 }

@@ -15,7 +15,9 @@ mod metrics;
 #[cfg(test)]
 mod model;
 mod operate;
+mod peers;
 mod promote;
+mod roles;
 mod sample;
 mod sandbox_provider;
 mod settings;

@@ -53,7 +53,7 @@ struct Service {
 impl Service {
     async fn of(running: &Running) -> Result<Self, Fault> {
         let (events, pending, gauges) = (running.events_said().await?, running.pending().await?, running.gauges().await?);
-        Ok(Self { name: pending.service, events, pending, gauges })
+        Ok(Self { name: running.handle.service(), events, pending, gauges })
     }
 }
 

@@ -10,7 +10,7 @@ use kernel::{Millis, Runtime};
 use load::Admin;
 use serde_json::{Value, json};
 
-use crate::cli::{AsAdmin, DeadLetters, Letter, Resync};
+use crate::cli::{AsAdmin, DeadLetters, Letter, Log, Resync};
 
 /// How many items are asked for at once.
 const PAGE_LIMIT: usize = 100;
@@ -80,6 +80,27 @@ fn tell(retried: &Value) -> ExitCode {
         println!("{} fails: {error}", retried["failed"]["seq"]);
     }
     if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How the logs travel; or a part of one is sent again.
+pub(crate) async fn log(command: Log) -> anyhow::Result<ExitCode> {
+    match command {
+        Log::Status { shop } => {
+            let status = admin(&shop)?.get("/v1/admin/log").await?;
+            for item in status["items"].as_array().into_iter().flatten() {
+                let name = item["service"].as_str().unwrap_or_default();
+                let relayed =
+                    item["relayed"].as_i64().map_or("read from the database".to_owned(), |seq| format!("in Kafka up to {seq}"));
+                println!("{name:<14} {} events, kept from {} on, {relayed}", item["last"], item["first_kept"]);
+            }
+        }
+        Log::Republish { service, from, shop } => {
+            let path = format!("/v1/admin/log/{}/republish", load::encoded(&service));
+            let said = admin(&shop)?.post(&path, Some(json!({ "from": from }))).await?;
+            println!("{service} sends its events to Kafka again from {} on", said["from"]);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lets the owner say all it has again, and waits until the consumer has heard all of it.

@@ -112,40 +112,41 @@ struct Person {
     vehicle: Option<String>,
 }
 
-/// Whether this database holds the whole sample shop: its last person was made.
-pub(crate) async fn is_whole(identity: &engine::Handle) -> anyhow::Result<bool> {
-    let people: People = serde_json::from_str(PEOPLE).context("people.json")?;
-    let last = people.shoppers.last().context("the sample has no shoppers")?;
-    Ok(identity::knows(identity, &last.email).await?)
+fn people() -> anyhow::Result<People> {
+    serde_json::from_str(PEOPLE).context("people.json")
 }
 
-/// Makes the sample shop in a database that has no people yet, or goes on where it was broken off.
-/// `None` if this database is another shop's.
-pub(crate) async fn make(
-    router: &Router,
-    runtime: &Arc<dyn Runtime>,
-    identity: &engine::Handle,
-    seal: &Seal,
-) -> anyhow::Result<Option<Logins>> {
-    let people: People = serde_json::from_str(PEOPLE).context("people.json")?;
-    let password = |email: &str| password_of(seal, email);
-    let admin = people
-        .staff
-        .iter()
-        .find(|staff| staff.roles.iter().any(|role| role.role == "admin"))
-        .context("the sample has no admin")?;
-    let admin = Login {
-        name: admin.name.clone(),
-        email: admin.email.clone(),
-        password: password(&admin.email),
-        roles: vec![Role { role: "admin".to_owned(), store: None }],
-    };
-    identity::ensure_admin(identity, &admin.name, &admin.email, identity::Secret::new(&*admin.password)).await?;
-    let Some(token) = sign_in(router, &admin).await? else { return Ok(None) };
+/// Makes the sample's admin in a database that has no people yet.
+pub(crate) async fn ensure_admin(identity: &engine::Handle, seal: &Seal) -> anyhow::Result<()> {
+    let Login { name, email, password, .. } = admin(&people()?, seal)?;
+    identity::ensure_admin(identity, &name, &email, identity::Secret::new(&*password)).await?;
+    Ok(())
+}
+
+fn admin(people: &People, seal: &Seal) -> anyhow::Result<Login> {
+    let is_admin = |staff: &&Staff| staff.roles.iter().any(|role| role.role == "admin");
+    let Staff { name, email, .. } = people.staff.iter().find(is_admin).context("the sample has no admin")?;
+    let roles = vec![Role { role: "admin".to_owned(), store: None }];
+    Ok(Login { name: name.clone(), email: email.clone(), password: password_of(seal, email), roles })
+}
+
+/// Whether the shop behind `router` has all of the sample: its last person was made.
+pub(crate) async fn is_whole(router: &Router, seal: &Seal) -> anyhow::Result<bool> {
+    let people = people()?;
+    let last = people.shoppers.last().context("the sample has no shoppers")?;
+    Ok(sign_in(router, &last.email, &password_of(seal, &last.email)).await?.is_some())
+}
+
+/// Makes the sample shop behind `router`, which has its admin and nobody else yet, or goes on where it was broken off.
+/// `None` if this is another shop.
+pub(crate) async fn make(router: &Router, runtime: &Arc<dyn Runtime>, seal: &Seal) -> anyhow::Result<Option<Logins>> {
+    let people = people()?;
+    let admin = admin(&people, seal)?;
+    let Some(token) = sign_in(router, &admin.email, &admin.password).await? else { return Ok(None) };
     let maker = Maker { router: router.clone(), runtime: runtime.clone(), token };
     let stores = maker.make_stores().await?;
-    let logins = logins(&people, admin, &stores, password)?;
-    if !is_whole(identity).await? {
+    let logins = logins(&people, admin, &stores, |email| password_of(seal, email))?;
+    if !is_whole(router, seal).await? {
         maker.make_goods(&stores).await?;
         maker.make_people(&people, &logins).await?;
     }
@@ -161,8 +162,8 @@ fn password_of(seal: &Seal, email: &str) -> String {
 }
 
 /// A token, or `None` if the shop does not know this login.
-async fn sign_in(router: &Router, login: &Login) -> anyhow::Result<Option<String>> {
-    let reply = Call::post("/v1/sign-in").json(&json!({ "email": login.email, "password": login.password })).send(router).await?;
+async fn sign_in(router: &Router, email: &str, password: &str) -> anyhow::Result<Option<String>> {
+    let reply = Call::post("/v1/sign-in").json(&json!({ "email": email, "password": password })).send(router).await?;
     match reply.status {
         StatusCode::OK => Ok(reply.json::<Json>()?["token"].as_str().map(str::to_owned)),
         StatusCode::UNAUTHORIZED => Ok(None),
@@ -235,11 +236,8 @@ impl Maker {
             let (path, key) = (format!("/v1/admin/categories/{}", category.slug), format!("sample-category-{}", category.slug));
             self.write(Method::PUT, &path, &key, &json!({ "name": category.name, "position": position })).await?;
         }
-        stream::iter(&goods.products)
-            .map(|product| self.make_product(product, stores))
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+        let making: Vec<_> = goods.products.iter().map(|product| self.make_product(product, stores)).collect();
+        stream::iter(making).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     async fn make_product(&self, product: &Product, stores: &HashMap<String, String>) -> anyhow::Result<()> {
@@ -287,7 +285,7 @@ impl Maker {
         Ok(())
     }
 
-    /// Writes once; a service that has not yet heard of a store is asked again until it has.
+    /// Writes once; a service that does not answer, or has not yet heard of a store, is asked again until it does and has.
     async fn write(&self, method: Method, path: &str, key: &str, body: &Json) -> anyhow::Result<Json> {
         let until = self.runtime.now().plus_ms(HEARD_WITHIN_MS);
         loop {
@@ -295,8 +293,9 @@ impl Maker {
             if reply.status.is_success() {
                 return Ok(reply.json()?);
             }
-            let unheard = matches!(reply.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
-            if !unheard || self.runtime.now() > until {
+            let not_yet =
+                [StatusCode::NOT_FOUND, StatusCode::UNPROCESSABLE_ENTITY, StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE];
+            if !not_yet.contains(&reply.status) || self.runtime.now() > until {
                 return Err(refused(path, &reply));
             }
             self.runtime.sleep(LOOK_MS).await;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use engine::TokioRuntime;
 use kernel::Runtime;
-use log::Wakes;
 use sandbox::{Faults, Given, Secrets, Webhooks};
 use store::Store;
 use tokio::net::TcpListener;
@@ -44,7 +43,7 @@ pub(crate) async fn serve(arguments: SandboxProvider) -> anyhow::Result<ExitCode
     let migrations = tables::migrations(std::slice::from_ref(&service));
     store.migrate(&migrations).await.context("the books cannot be brought up to date")?;
     let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
-    let shared = engine::Settings { store, runtime: runtime.clone(), wakes: Wakes::default(), trim: None };
+    let shared = engine::Settings::alone(store, runtime.clone());
     let running = engine::start(service, &shared).await?;
 
     if let Some(share_percent) = arguments.faults_percent {

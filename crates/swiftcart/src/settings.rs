@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::cli::{Place, Serve};
+use crate::peers;
+use crate::roles::Roles;
 
 /// Every setting with its default and its comment.
 const DEFAULTS: &str = include_str!("../../../swiftcart.default.toml");
@@ -19,9 +21,11 @@ const DEFAULTS: &str = include_str!("../../../swiftcart.default.toml");
 const ENVIRONMENT: &str = "SWIFTCART__";
 
 /// The settings of the program itself.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
+    pub(crate) roles: Vec<String>,
+    pub(crate) internal_key: String,
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: String,
     pub(crate) data: PathBuf,
@@ -32,14 +36,23 @@ pub(crate) struct Server {
     pub(crate) waits_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) deadline_ms: Millis,
+    pub(crate) announce_ms: Millis,
     pub(crate) drain_ms: Millis,
     pub(crate) log: String,
+}
+
+/// The same with the secret left out.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("roles", &self.roles).field("listen", &self.listen).finish_non_exhaustive()
+    }
 }
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) server: Server,
+    pub(crate) peers: peers::Config,
     pub(crate) log: log::Config,
     pub(crate) kafka: log::KafkaConfig,
     pub(crate) identity: identity::Config,
@@ -60,6 +73,10 @@ impl Settings {
         if let Some(listen) = serve.listen {
             settings.server.listen = listen;
         }
+        if !serve.roles.is_empty() {
+            settings.server.roles.clone_from(&serve.roles);
+        }
+        told(&settings.misfits())?;
         Ok(settings)
     }
 
@@ -87,6 +104,7 @@ impl Settings {
             set(&mut all, &name, &text, &mut wrong);
         }
         let server = section::<Server>(&all, "server", Server::validate, &mut wrong);
+        let peers = section(&all, "peers", peers::Config::validate, &mut wrong);
         let log = section(&all, "log", log::Config::validate, &mut wrong);
         let kafka = section(&all, "kafka", log::KafkaConfig::validate, &mut wrong);
         let identity = section(&all, "identity", identity::Config::validate, &mut wrong);
@@ -102,6 +120,7 @@ impl Settings {
         let missing = "a section without faults has a value";
         let mut settings = Self {
             server: server.context(missing)?,
+            peers: peers.context(missing)?,
             log: log.context(missing)?,
             kafka: kafka.context(missing)?,
             identity: identity.context(missing)?,
@@ -126,6 +145,40 @@ impl Settings {
         Ok(settings)
     }
 
+    /// What does not fit together, with the reason.
+    fn misfits(&self) -> Vec<String> {
+        let roles = match self.server.roles() {
+            Ok(roles) => roles,
+            Err(wrong) => return vec![wrong],
+        };
+        let mut wrong = Vec::new();
+        if self.server.database.is_empty() && roles.have_services() {
+            if !roles.are_all() {
+                let why = "the embedded database is one file that one process holds, so all roles are in that process: leave \
+                           --role out, or give the PostgreSQL that the roles share as --database";
+                wrong.push(format!("server.roles: {why}"));
+            }
+            if self.log.kind == log::Way::Kafka {
+                let why = "the embedded database is one process, whose services hear each other in it: set it to \"outbox\", or \
+                           give a PostgreSQL as --database";
+                wrong.push(format!("log.kind: {why}"));
+            }
+        }
+        if roles.are_all() {
+            return wrong;
+        }
+        if self.server.internal_key.is_empty() {
+            let why = "by it the processes of a shop know each other; give all of them the same secret of 16 to 256 characters";
+            wrong.push(format!("server.internal_key: {why}"));
+        }
+        for service in roles.elsewhere().filter(|service| self.peers.of(service).is_empty()) {
+            wrong.push(format!(
+                "peers.{service}: this process is not {service}; say where it answers, as [\"http://127.0.0.1:4001\"]"
+            ));
+        }
+        wrong
+    }
+
     /// The settings of a shop that sets nothing.
     #[cfg(test)]
     pub(crate) fn defaults() -> anyhow::Result<Self> {
@@ -134,8 +187,20 @@ impl Settings {
 }
 
 impl Server {
+    /// What this process is.
+    pub(crate) fn roles(&self) -> Result<Roles, String> {
+        Roles::named(&self.roles).map_err(|wrong| format!("server.roles: {wrong}"))
+    }
+
     fn validate(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<String> = self.roles().err().into_iter().collect();
+        let visible = self.internal_key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !self.internal_key.is_empty() && !((16..=256).contains(&self.internal_key.len()) && visible) {
+            wrong.push("server.internal_key must have 16 to 256 visible ASCII characters, or be empty".to_owned());
+        }
+        if !(0..=600_000).contains(&self.announce_ms) {
+            wrong.push("server.announce_ms must be from 0 to 600000".to_owned());
+        }
         let counts = [
             ("database_connections", self.database_connections),
             ("requests_max", self.requests_max),
@@ -209,12 +274,18 @@ fn set(all: &mut Table, path: &str, text: &str, wrong: &mut Vec<String>) {
         Value::Integer(_) => text.parse().ok().map(Value::Integer),
         Value::Float(_) => text.parse().ok().map(Value::Float),
         Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        Value::Array(_) => Some(Value::Array(listed(text).map(Value::from).collect())),
         _ => None,
     };
     match value {
         Some(value) => *slot = value,
         None => wrong.push(format!("{path} must be of type {}", slot.type_str())),
     }
+}
+
+/// The items of a list as the environment holds it, with commas between them.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// The setting at `path`, which names its sections and itself.

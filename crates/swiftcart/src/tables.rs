@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use engine::{Copied, Republish, Service};
+use engine::{Copied, Republish, Service, Subscription};
 use notifications::Journal;
 use payments::SandboxProvider;
 use sandbox::Webhooks;
 use store::{Migration, Table};
-use web::Peer;
+use web::{Peer, RouteInfo};
 
 use crate::settings::Settings;
 
@@ -54,15 +54,33 @@ pub(crate) fn tables(services: &[Service]) -> Vec<&'static Table> {
     engine::TABLES.iter().chain(services.iter().flat_map(|service| service.tables)).copied().collect()
 }
 
-/// What services can say again of what they own, and what they have copied of what others may take away.
+/// The routes of the service of that name, for whom it is not in this process.
+pub(crate) fn routes(service: &str) -> Vec<RouteInfo> {
+    match service {
+        SANDBOX => sandbox::table(),
+        "identity" => identity::table(),
+        "delivery" => delivery::table(),
+        "catalog" => catalog::table(),
+        "inventory" => inventory::table(),
+        "orders" => orders::table(),
+        "payments" => payments::table(),
+        "notifications" => notifications::table(),
+        _ => Vec::new(),
+    }
+}
+
+/// What services can say again of what they own, what they have copied of what others may take away, and who listens to whom.
 pub(crate) struct Copying {
+    subscriptions: Vec<(&'static str, Vec<Subscription>)>,
     states: Vec<(&'static str, Vec<Republish>)>,
     copies: Vec<(&'static str, Vec<Copied>)>,
 }
 
 impl Copying {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let services = services(settings, &Parts::default());
         Self {
+            subscriptions: services.into_iter().map(|service| (service.name, service.subscriptions)).collect(),
             states: vec![
                 ("identity", identity::state()),
                 ("delivery", delivery::state()),
@@ -71,6 +89,12 @@ impl Copying {
             ],
             copies: vec![("orders", orders::copies())],
         }
+    }
+
+    /// How `consumer` listens to `owner`, if it does.
+    pub(crate) fn subscription(&self, consumer: &str, owner: &str) -> Option<&Subscription> {
+        let (_, subscriptions) = self.subscriptions.iter().find(|(name, _)| *name == consumer)?;
+        subscriptions.iter().find(|subscription| subscription.to_service() == owner)
     }
 
     /// What `owner` can say again.
@@ -171,7 +195,7 @@ mod tests {
     /// Every copy can be rebuilt, and saying something again is nobody's work done twice.
     #[test]
     fn what_is_copied_can_be_said_again_and_what_is_work_cannot() {
-        let (copying, services) = (Copying::new(), all());
+        let (copying, services) = (Copying::new(&Settings::defaults().unwrap()), all());
         let subscriptions = || services.iter().flat_map(|service| &service.subscriptions);
         for owner in &services {
             let states = copying.states_of(owner.name);

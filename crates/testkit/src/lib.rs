@@ -21,8 +21,8 @@ pub use proxy::Proxy;
 pub use raw::Raw;
 pub use replies::{body, brief, is, items, ok, problem};
 pub use runtime::TestRuntime;
-pub use server::PostgresServer;
-pub use stage::Stage;
+pub use server::{KafkaServer, PostgresServer, kafka, topic_prefix};
+pub use stage::{Stage, wakes};
 pub use tiny::{Asked, HANG_UP, serve};
 #[doc(hidden)]
 pub use tokio;

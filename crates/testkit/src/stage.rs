@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contracts::{Envelope, Event};
-use engine::{Lane, Running, Service, Settings};
+use engine::{Lane, Running, Service, Settings, TokioRuntime};
 use kernel::{Millis, Runtime, Timestamp, TraceContext};
 use log::{LogEvent, Outbox, Wakes};
+use store::Store;
 use web::{Door, Keyring, Limits, Router, Routes, SigningKey};
 
 use crate::{TestRuntime, TestStore};
@@ -41,7 +42,8 @@ impl Stage {
     /// If a speaker does not start.
     pub async fn on(database: TestStore, clock: TestRuntime, speakers: &[&'static str]) -> Self {
         let clock = Arc::new(clock);
-        let settings = Settings { store: database.store.clone(), runtime: clock.clone(), wakes: Wakes::default(), trim: None };
+        let store = database.store.clone();
+        let settings = Settings { wakes: wakes(&store), ..Settings::alone(store, clock.clone()) };
         let (key, keyring) = (SigningKey::generate().expect("the system gives a key"), Keyring::new());
         keyring.insert(key.public());
         Self::set(Arc::new(database), clock, settings, (Arc::new(key), keyring), speakers).await
@@ -56,7 +58,7 @@ impl Stage {
         let mut settings = self.settings.clone();
         if settings.store.shared() {
             settings.store = self.database.another().await;
-            settings.wakes = Wakes::default();
+            settings.wakes = wakes(&settings.store);
         }
         let speakers: Vec<&str> = self.speakers.keys().copied().collect();
         let keys = (self.key.clone(), self.keyring.clone());
@@ -202,6 +204,13 @@ impl Stage {
             speaker.shut_down().await;
         }
     }
+}
+
+/// What wakes readers of the logs in `store`. Its tail looks in real time, whatever the clock of the test.
+#[must_use]
+pub fn wakes(store: &Store) -> Wakes {
+    let world: Arc<dyn Runtime> = Arc::new(TokioRuntime::new());
+    Wakes::new(store, &world)
 }
 
 async fn start(service: Service, settings: &Settings) -> Running {

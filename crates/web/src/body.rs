@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kernel::{Fault, FaultKind};
@@ -87,11 +87,16 @@ fn require_json(incoming: &Incoming) -> Result<(), Fault> {
 }
 
 async fn read(incoming: &mut Incoming) -> Result<Bytes, Fault> {
-    let declared = incoming.header(header::CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<usize>().ok());
+    let body = incoming.body.take().ok_or_else(|| Fault::internal("a handler takes the body twice"))?;
+    read_whole(&incoming.headers, body).await
+}
+
+/// The bytes of a body as large as any may be; what is announced to be larger is refused before it comes.
+pub async fn read_whole(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Fault> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    let body = incoming.body.take().ok_or_else(|| Fault::internal("a handler takes the body twice"))?;
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -25,8 +25,8 @@ use crate::access::Access;
 use crate::caller::{CART_CAPABILITY, Caller, Person, REQUEST_ID};
 use crate::conditional::Prefer;
 use crate::incoming::Incoming;
-use crate::problem::{self, METHOD_NOT_ALLOWED};
-use crate::routes::{BoundEndpoint, RouteInfo, Routes};
+use crate::problem::{self, METHOD_NOT_ALLOWED, OUTCOME_UNKNOWN};
+use crate::routes::{Endpoint, Handle, RouteInfo, Routes};
 use crate::token::{Keyring, token_invalid};
 
 /// The longest name of a request that is taken over from outside.
@@ -51,6 +51,13 @@ impl Default for Limits {
     }
 }
 
+/// What a request is called: by whoever sent it, or by the door.
+#[derive(Clone)]
+struct Name {
+    request_id: String,
+    trace: TraceContext,
+}
+
 /// What stands before the routes of one process.
 #[derive(Clone)]
 pub struct Door {
@@ -72,7 +79,7 @@ impl Door {
 
     /// The router behind this door. Panics at once if two routes claim the same method and path.
     pub fn open(&self, routes: Routes) -> Router {
-        let mut places: BTreeMap<String, Vec<(RouteInfo, BoundEndpoint)>> = BTreeMap::new();
+        let mut places: BTreeMap<String, Vec<(RouteInfo, Endpoint<()>)>> = BTreeMap::new();
         for (info, endpoint) in routes.into_endpoints() {
             let place = places.entry(info.path.clone()).or_default();
             assert!(place.iter().all(|(other, _)| other.method != info.method), "two handlers for {info}");
@@ -81,7 +88,8 @@ impl Door {
         let mut router = Router::new();
         for (path, place) in places {
             let place = Arc::new(place);
-            router = router.route(&path, any(move |request: Request| answer(place.clone(), request)));
+            let door = self.clone();
+            router = router.route(&path, any(move |request: Request| answer(door.clone(), place.clone(), request)));
         }
         router.fallback(no_such_place).layer(from_fn_with_state(self.clone(), enter))
     }
@@ -107,6 +115,17 @@ impl Door {
         self.keyring.verify(token, self.runtime.now()).map(Some)
     }
 
+    /// Lets in whom the route names, and the handler take the request apart.
+    async fn handle(&self, access: &Access, handle: &Handle<()>, request: Request) -> Result<Response, Fault> {
+        let (mut parts, body) = request.into_parts();
+        let name = parts.extensions.remove::<Name>().ok_or_else(|| Fault::internal("a route stands outside its door"))?;
+        let caller = self.caller(&parts.headers, name)?;
+        access.check(&caller, &parts.headers)?;
+        let params = params_of(&mut parts).await?;
+        let incoming = Incoming::new(parts, params, body, caller)?;
+        handle(incoming, ()).await?.into_response()
+    }
+
     fn admit(&self, waits: bool) -> Result<OwnedSemaphorePermit, Fault> {
         let places = if waits { &self.waits } else { &self.requests };
         places.clone().try_acquire_owned().map_err(|_| self.overloaded())
@@ -126,7 +145,7 @@ impl Door {
             return Fault::unavailable(cause, self.limits.retry_after_ms);
         }
         let detail = "it took too long and may or may not have happened; repeat it with the same Idempotency-Key";
-        let mut fault = Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", detail).because(cause);
+        let mut fault = Fault::new(FaultKind::OutcomeUnknown, OUTCOME_UNKNOWN, detail).because(cause);
         fault.retry_after_ms = Some(self.limits.retry_after_ms);
         fault
     }
@@ -151,7 +170,7 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", request.id = request_id, trace = %trace);
-    let result = door.pass(request, next, &request_id, trace).instrument(span).await;
+    let result = door.pass(request, next, Name { request_id: request_id.clone(), trace }).instrument(span).await;
     let mut response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
     furnish(response.headers_mut(), &request_id);
     let (status, duration_ms) = (response.status().as_u16(), door.runtime.now().since_ms(started));
@@ -160,20 +179,18 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
 }
 
 impl Door {
-    fn caller(&self, request: &Request, request_id: &str, trace: TraceContext) -> Result<Caller, Fault> {
-        let headers = request.headers();
+    fn caller(&self, headers: &HeaderMap, name: Name) -> Result<Caller, Fault> {
         let capability = headers.get(CART_CAPABILITY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Caller { person: self.person(headers)?, capability, request_id: request_id.to_owned(), trace })
+        Ok(Caller { person: self.person(headers)?, capability, request_id: name.request_id, trace: name.trace })
     }
 
     /// Runs the route within the limits of number and time, and turns its panic into a fault. The number comes first: a
     /// refusal under load must cost less than the check of a token.
-    async fn pass(&self, mut request: Request, next: Next, request_id: &str, trace: TraceContext) -> Result<Response, Fault> {
+    async fn pass(&self, mut request: Request, next: Next, name: Name) -> Result<Response, Fault> {
         let method = request.method().clone();
         let wait_ms = Prefer::of(request.headers()).wait_ms.filter(|_| method.is_safe());
         let _permit = self.admit(wait_ms.is_some())?;
-        let caller = self.caller(&request, request_id, trace)?;
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(name);
         let deadline_ms = self.limits.deadline_ms.saturating_add(wait_ms.unwrap_or(0));
         let work = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
         match select(work, self.runtime.sleep(deadline_ms)).await {
@@ -205,29 +222,37 @@ async fn no_such_place(request: Request) -> Response {
 }
 
 fn request_id_of(request: &Request) -> &str {
-    request.extensions().get::<Caller>().map_or("", |caller| caller.request_id.as_str())
+    request.extensions().get::<Name>().map_or("", |name| name.request_id.as_str())
 }
 
-/// Answers at one path: finds the method, checks access, then lets the handler take the request apart.
-async fn answer(place: Arc<Vec<(RouteInfo, BoundEndpoint)>>, request: Request) -> Response {
+/// Answers at one path: finds the method, then handles the request here, or has it carried to where that is done.
+async fn answer(door: Door, place: Arc<Vec<(RouteInfo, Endpoint<()>)>>, request: Request) -> Response {
     let request_id = request_id_of(&request).to_owned();
     let is_head = request.method() == Method::HEAD;
     let wanted = if is_head { &Method::GET } else { request.method() };
     let Some((info, endpoint)) = place.iter().find(|(info, _)| info.method == *wanted) else {
         return not_allowed(&place, &request_id);
     };
-    let result = handle(&info.access, endpoint, request).await;
+    let is_here = matches!(endpoint, Endpoint::Here(_));
+    let result = match endpoint {
+        Endpoint::Here(handle) => door.handle(&info.access, handle, request).await,
+        Endpoint::Elsewhere(carry) => carry(named(request)).await,
+    };
     let response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
-    if is_head { without_body(response) } else { response }
+    // Elsewhere they have left the body out already.
+    if is_head && is_here { without_body(response) } else { response }
 }
 
-async fn handle(access: &Access, endpoint: &BoundEndpoint, request: Request) -> Result<Response, Fault> {
-    let (mut parts, body) = request.into_parts();
-    let caller = parts.extensions.remove::<Caller>().ok_or_else(|| Fault::internal("a route stands outside its door"))?;
-    access.check(&caller, &parts.headers)?;
-    let params = params_of(&mut parts).await?;
-    let incoming = Incoming::new(parts, params, body, caller)?;
-    endpoint(incoming, ()).await?.into_response()
+/// The request under the name that this door has given it, so that it has the same one behind the next.
+fn named(mut request: Request) -> Request {
+    if let Some(Name { request_id, trace }) = request.extensions_mut().remove::<Name>() {
+        for (header, text) in [(REQUEST_ID, request_id), ("traceparent", trace.to_string())] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                request.headers_mut().insert(header, value);
+            }
+        }
+    }
+    request
 }
 
 async fn params_of(parts: &mut Parts) -> Result<Vec<(String, String)>, Fault> {
@@ -238,7 +263,7 @@ async fn params_of(parts: &mut Parts) -> Result<Vec<(String, String)>, Fault> {
     }
 }
 
-fn not_allowed(place: &[(RouteInfo, BoundEndpoint)], request_id: &str) -> Response {
+fn not_allowed(place: &[(RouteInfo, Endpoint<()>)], request_id: &str) -> Response {
     let mut methods: Vec<&str> = place.iter().map(|(info, _)| info.method.as_str()).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");

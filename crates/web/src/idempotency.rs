@@ -8,6 +8,7 @@ use axum::http::Method;
 use kernel::{Fault, FaultKind, FieldFault};
 
 use crate::incoming::{Extract, Incoming};
+use crate::problem::KEY_REUSED;
 
 /// The header's name.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -69,7 +70,7 @@ fn refused(reason: &str, detail: &str) -> Fault {
 #[must_use]
 pub fn key_reused() -> Fault {
     let detail = "this Idempotency-Key was used with another request; send a fresh key for a new request";
-    Fault::new(FaultKind::KeyReused, "idempotency-key-reused", detail)
+    Fault::new(FaultKind::KeyReused, KEY_REUSED, detail)
 }
 
 /// A hash of what a request asks for: method, path and canonical body.

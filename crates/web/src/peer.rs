@@ -1,17 +1,29 @@
-//! A service spoken to over HTTP that may stand in this process or elsewhere: one question, one answer, or none.
-//! Leaves how long to wait and when to ask again to whoever asks; speaks HTTP/1.1 without TLS.
+//! A service spoken to over HTTP that may stand in this process, at one address, or at several that stand for each other.
+//! Leaves which of several addresses is tried, and when again, to `pool`, and one connection to `wire`; speaks HTTP/1.1
+//! without TLS.
+
+mod health;
+mod pool;
+mod wire;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::http::{HeaderName, Method};
-use http_body_util::{BodyExt, Limited};
-use kernel::Fault;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kernel::Runtime;
+use serde::Serialize;
+use tower::ServiceExt;
 
-use crate::call::Call;
+pub use pool::PeerLimits;
 
-/// How large an answer of a peer may be.
+use pool::Pool;
+use wire::{Wire, words_of};
+
+/// How large an answer of a peer may be that is asked for as a whole.
 pub const PEER_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Who is asked. Copies share their connections.
@@ -22,10 +34,10 @@ pub struct Peer(Place);
 enum Place {
     /// Behind a router of this process, once there is one.
     Local(Arc<OnceLock<Router>>),
-    Remote {
-        http: reqwest::Client,
-        base: Arc<str>,
-    },
+    /// At one address, which is tried once.
+    Remote(Wire),
+    /// At any of several addresses.
+    Pool(Arc<Pool>),
 }
 
 /// What is asked.
@@ -50,17 +62,41 @@ pub struct PeerAnswer {
     pub body: Vec<u8>,
 }
 
-/// There was no answer, or not all of it: what was asked for may or may not have been done. The text says what happened.
+/// There was no answer, or not all of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PeerFault(pub String);
+pub struct PeerFault {
+    /// What happened.
+    pub why: String,
+    /// Whether what was asked for may have been done all the same: it was sent, and was no mere read.
+    pub maybe_done: bool,
+}
+
+/// How one address of a peer stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PeerStanding {
+    /// The address.
+    pub address: String,
+    /// Whether it is asked.
+    pub well: bool,
+    /// What speaks against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
 
 /// The text is no address of a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerUrlError(String);
 
+impl PeerFault {
+    /// It was certainly not done.
+    fn unsent(why: impl Into<String>) -> Self {
+        Self { why: why.into(), maybe_done: false }
+    }
+}
+
 impl fmt::Display for PeerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer: {}", self.0)
+        write!(f, "no answer: {}", self.why)
     }
 }
 
@@ -96,33 +132,69 @@ impl Peer {
         }
     }
 
-    /// The service at `base_url`, an `http` address with or without a path.
+    /// The service at `base_url`, an `http` address with or without a path. It is tried once, for as long as the connection
+    /// lives: whoever asks bounds that, and asks again if they may.
     pub fn remote(base_url: &str) -> Result<Self, PeerUrlError> {
-        let wrong = |what: &str| PeerUrlError(format!("`{base_url}` {what}"));
-        let url = reqwest::Url::parse(base_url).map_err(|error| wrong(&format!("is no URL: {error}")))?;
-        if url.scheme() != "http" || !url.has_host() {
-            return Err(wrong("does not begin with http:// and a host"));
-        }
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("holds more than a host, a port and a path"));
-        }
-        // The peer is addressed by name; a proxy of the environment or a redirection would lead elsewhere.
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-        let http = client.map_err(|error| PeerUrlError(format!("no client can be made: {error}")))?;
-        Ok(Self(Place::Remote { http, base: url.as_str().trim_end_matches('/').into() }))
+        Ok(Self(Place::Remote(Wire::to(base_url)?)))
     }
 
-    /// Asks once. It waits for as long as the connection lives: the caller bounds that.
+    /// The service at any of `base_urls`, which stand for each other: the well ones are asked in turn, each for a bounded time,
+    /// and what is safe to repeat is repeated elsewhere. For as long as a copy of this peer lives, each address is looked at.
+    pub fn pool(base_urls: &[String], limits: PeerLimits, runtime: Arc<dyn Runtime>) -> Result<Self, PeerUrlError> {
+        let wires = base_urls.iter().map(|url| Wire::to(url)).collect::<Result<_, _>>()?;
+        let pool = Arc::new(Pool::new(wires, limits, runtime));
+        pool::look_after(&pool);
+        Ok(Self(Place::Pool(pool)))
+    }
+
+    /// Asks, and reads the whole answer.
     pub async fn ask(&self, ask: PeerAsk) -> Result<PeerAnswer, PeerFault> {
-        if !ask.path.starts_with('/') {
-            return Err(PeerFault(format!("`{}` is no path", ask.path)));
-        }
+        let request = request_of(ask)?;
+        let maybe_done = !request.method().is_safe();
+        let answer = self.send(request).await?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), PEER_ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| {
+            let too_large = || format!("the answer has more than {PEER_ANSWER_BYTES_MAX} bytes");
+            let why = if error.is::<LengthLimitError>() { too_large() } else { words_of(&*error) };
+            PeerFault { why, maybe_done }
+        })?;
+        Ok(PeerAnswer { status, body: body.to_bytes().to_vec() })
+    }
+
+    /// Sends a request whose target is a path with or without a query, and gives the answer as it begins.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, PeerFault> {
         match &self.0 {
             Place::Local(place) => match place.get() {
-                Some(router) => ask_router(router, ask).await,
-                None => Err(PeerFault("the service is not there yet".to_owned())),
+                Some(router) => {
+                    let Ok(answer) = Box::pin(router.clone().oneshot(request.map(Body::from))).await;
+                    Ok(answer)
+                }
+                None => Err(PeerFault::unsent("the service is not there yet")),
             },
-            Place::Remote { http, base } => ask_remote(http, base, ask).await,
+            Place::Remote(wire) => {
+                let sent = Box::pin(wire.send(&request)).await;
+                Ok(sent.map_err(|failed| failed.fault(request.method().is_safe()))?.map(Body::new))
+            }
+            Place::Pool(pool) => Box::pin(pool.send(&request)).await,
+        }
+    }
+
+    /// The processes behind this peer, each as a peer of its own: for what each of them must be asked.
+    #[must_use]
+    pub fn each(&self) -> Vec<Self> {
+        match &self.0 {
+            Place::Pool(pool) => pool.each().into_iter().map(|pool| Self(Place::Pool(Arc::new(pool)))).collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
+    /// How each address of a pool stands; nothing of any other peer.
+    #[must_use]
+    pub fn standing(&self) -> Vec<PeerStanding> {
+        match &self.0 {
+            Place::Pool(pool) => pool.standing(),
+            _ => Vec::new(),
         }
     }
 }
@@ -138,55 +210,24 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Local(_) => f.write_str("Peer::local"),
-            Place::Remote { base, .. } => write!(f, "Peer::remote({base})"),
+            Place::Remote(wire) => write!(f, "Peer::remote({wire})"),
+            Place::Pool(pool) => write!(f, "Peer::pool({pool})"),
         }
     }
 }
 
-async fn ask_router(router: &Router, ask: PeerAsk) -> Result<PeerAnswer, PeerFault> {
-    let method: Method = ask.method.parse().map_err(|_| PeerFault(format!("`{}` is no method", ask.method)))?;
-    let mut call = Call::new(method, &ask.path).body(ask.body);
-    for (name, value) in &ask.headers {
-        let name = HeaderName::try_from(*name).map_err(|_| PeerFault(format!("`{name}` is no header")))?;
-        call = call.header(name, value);
+fn request_of(ask: PeerAsk) -> Result<Request<Bytes>, PeerFault> {
+    let PeerAsk { method, path, headers, body } = ask;
+    if !path.starts_with('/') {
+        return Err(PeerFault::unsent(format!("`{path}` is no path")));
     }
-    let unsent = |fault: Fault| PeerFault(fault.cause.unwrap_or(fault.detail));
-    let reply = Box::pin(call.send(router)).await.map_err(unsent)?;
-    if reply.body.len() > PEER_ANSWER_BYTES_MAX {
-        return Err(too_large());
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = method.parse::<Method>().map_err(|_| PeerFault::unsent(format!("`{method}` is no method")))?;
+    *request.uri_mut() = path.parse().map_err(|error| PeerFault::unsent(format!("`{path}` is no path: {error}")))?;
+    for (name, value) in headers {
+        let pair = HeaderName::try_from(name).ok().zip(HeaderValue::from_str(&value).ok());
+        let (name, value) = pair.ok_or_else(|| PeerFault::unsent(format!("the header `{name}` cannot be sent")))?;
+        request.headers_mut().append(name, value);
     }
-    Ok(PeerAnswer { status: reply.status.as_u16(), body: reply.body.to_vec() })
-}
-
-async fn ask_remote(http: &reqwest::Client, base: &str, ask: PeerAsk) -> Result<PeerAnswer, PeerFault> {
-    let method: Method = ask.method.parse().map_err(|_| PeerFault(format!("`{}` is no method", ask.method)))?;
-    let mut request = http.request(method, format!("{base}{}", ask.path)).body(ask.body);
-    for (name, value) in ask.headers {
-        request = request.header(name, value);
-    }
-    let response = request.send().await.map_err(|error| PeerFault(words_of(&error)))?;
-    let status = response.status().as_u16();
-    let body = Limited::new(reqwest::Body::from(response), PEER_ANSWER_BYTES_MAX).collect().await;
-    let body =
-        body.map_err(
-            |error| {
-                if error.is::<http_body_util::LengthLimitError>() { too_large() } else { PeerFault(words_of(&*error)) }
-            },
-        )?;
-    Ok(PeerAnswer { status, body: body.to_bytes().to_vec() })
-}
-
-fn too_large() -> PeerFault {
-    PeerFault(format!("the answer has more than {PEER_ANSWER_BYTES_MAX} bytes"))
-}
-
-/// An error with what lies under it: the outermost says only that sending failed.
-fn words_of(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut under = error.source();
-    while let Some(error) = under {
-        words = format!("{words}: {error}");
-        under = error.source();
-    }
-    words
+    Ok(request)
 }

@@ -15,6 +15,8 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 pub(crate) const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported-media-type";
 pub(crate) const METHOD_NOT_ALLOWED: &str = "method-not-allowed";
 pub(crate) const PRECONDITION_REQUIRED: &str = "precondition-required";
+pub(crate) const KEY_REUSED: &str = "idempotency-key-reused";
+pub(crate) const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 pub(crate) const TOKEN_INVALID: &str = "token-invalid";
 pub(crate) const TOKEN_EXPIRED: &str = "token-expired";
 
@@ -36,6 +38,46 @@ impl Problem {
         let status = status_of(fault);
         Self { status, headers: headers_of(fault), members: members_of(fault, status, request_id) }
     }
+
+    /// The fault that another process answered with as a problem, to be passed on; `None` if it is none.
+    #[must_use]
+    pub fn fault(status: u16, body: &[u8]) -> Option<Fault> {
+        let mut members: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let mut text = |name: &str| members.remove(name).and_then(|value| Some(value.as_str()?.to_owned()));
+        let (kind, detail) = (text("type")?, text("detail")?);
+        let reason = kind.strip_prefix(PROBLEM_TYPE_BASE)?;
+        let mut fault = Fault::new(kind_of(status, reason), reason, detail);
+        let errors = members.remove("errors");
+        fault.fields = errors.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(field_of).collect();
+        for ours in ["title", "status", "request_id"] {
+            members.remove(ours);
+        }
+        fault.more = members;
+        Some(fault)
+    }
+}
+
+/// The kind of a fault that has this status and reason.
+fn kind_of(status: u16, reason: &str) -> FaultKind {
+    match status {
+        401 => FaultKind::Unauthenticated,
+        403 => FaultKind::Forbidden,
+        404 => FaultKind::NotFound,
+        409 => FaultKind::Conflict,
+        412 => FaultKind::Stale,
+        413 => FaultKind::TooLarge,
+        422 if reason == KEY_REUSED => FaultKind::KeyReused,
+        429 => FaultKind::Exhausted,
+        503 if reason == OUTCOME_UNKNOWN => FaultKind::OutcomeUnknown,
+        503 => FaultKind::Unavailable,
+        400..500 => FaultKind::Invalid,
+        _ => FaultKind::Internal,
+    }
+}
+
+fn field_of(error: &Value) -> Option<FieldFault> {
+    let place = error.get("pointer").or_else(|| error.get("parameter"))?;
+    Some(FieldFault { field: place.as_str()?.to_owned(), detail: error.get("detail")?.as_str()?.to_owned() })
 }
 
 /// Logs what a person must know of, once, and answers with the rest.

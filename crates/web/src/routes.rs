@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request, Response};
 use kernel::{BoxFuture, Fault};
 
 use crate::access::Access;
@@ -31,9 +32,30 @@ impl fmt::Display for RouteInfo {
     }
 }
 
-type Endpoint<S> = Arc<dyn Fn(Incoming, S) -> BoxFuture<'static, Result<Answer, Fault>> + Send + Sync>;
+pub(crate) type Handle<S> = Arc<dyn Fn(Incoming, S) -> BoxFuture<'static, Result<Answer, Fault>> + Send + Sync>;
+
+/// Carries a request to where its route is served, as it came: who calls is checked there.
+pub type Carrier = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Fault>> + Send + Sync>;
+
+/// Where a route is served.
+pub(crate) enum Endpoint<S> {
+    /// In this process.
+    Here(Handle<S>),
+    /// In another one.
+    Elsewhere(Carrier),
+}
+
+impl<S> Clone for Endpoint<S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Here(handle) => Self::Here(handle.clone()),
+            Self::Elsewhere(carrier) => Self::Elsewhere(carrier.clone()),
+        }
+    }
+}
 
 /// The routes of a service, or of several once each has its state.
+#[derive(Clone)]
 pub struct Routes<S = ()> {
     service: &'static str,
     routes: Vec<(RouteInfo, Endpoint<S>)>,
@@ -78,7 +100,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     fn route<Args>(mut self, method: Method, path: &str, access: Access, handler: impl Handler<S, Args>) -> Self {
         let info = RouteInfo { service: self.service, method, path: path.to_owned(), access };
-        self.routes.push((info, Arc::new(move |incoming, state| handler.clone().call(incoming, state))));
+        let handle: Handle<S> = Arc::new(move |incoming, state| handler.clone().call(incoming, state));
+        self.routes.push((info, Endpoint::Here(handle)));
+        self
+    }
+
+    /// One more route, that is served elsewhere.
+    #[must_use]
+    pub fn elsewhere(mut self, info: RouteInfo, carrier: Carrier) -> Self {
+        self.routes.push((info, Endpoint::Elsewhere(carrier)));
         self
     }
 
@@ -94,7 +124,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn with_state(self, state: S) -> Routes {
         let bind = |(info, endpoint): (RouteInfo, Endpoint<S>)| {
             let state = state.clone();
-            let bound: Endpoint<()> = Arc::new(move |incoming, ()| endpoint(incoming, state.clone()));
+            let bound = match endpoint {
+                Endpoint::Here(handle) => {
+                    Endpoint::Here(Arc::new(move |incoming, ()| handle(incoming, state.clone())) as Handle<()>)
+                }
+                Endpoint::Elsewhere(carrier) => Endpoint::Elsewhere(carrier),
+            };
             (info, bound)
         };
         Routes { service: self.service, routes: self.routes.into_iter().map(bind).collect() }
@@ -112,8 +147,6 @@ impl Routes {
         self.routes
     }
 }
-
-pub(crate) type BoundEndpoint = Endpoint<()>;
 
 impl<S> fmt::Debug for Routes<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,18 +3,22 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use futures_util::future::{Either, select};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use kernel::{Millis, Runtime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::ServiceExt;
 
 /// How long to rest after the operating system refused a connection for want of something, as file descriptors.
 const ACCEPT_PAUSE_MS: Millis = 1000;
@@ -38,6 +42,10 @@ impl Default for ServeLimits {
         Self { connections_max: 8192, head_ms_max: 30_000, drain_ms_max: 20_000 }
     }
 }
+
+/// From where a request came: an extension of each request that was served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientAddress(pub IpAddr);
 
 /// How serving ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +99,7 @@ impl Server {
         loop {
             let Ok(place) = self.places.clone().acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.start(stream, phase.clone(), place),
+                Ok((stream, address)) => self.start(stream, ClientAddress(address.ip()), phase.clone(), place),
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "a connection could not be accepted");
@@ -101,7 +109,7 @@ impl Server {
         }
     }
 
-    fn start(&self, stream: TcpStream, phase: watch::Receiver<Phase>, place: OwnedSemaphorePermit) {
+    fn start(&self, stream: TcpStream, client: ClientAddress, phase: watch::Receiver<Phase>, place: OwnedSemaphorePermit) {
         // Small answers must not wait for more to send; a socket that refuses this is merely slower.
         let _ = stream.set_nodelay(true);
         let head_time_max = Duration::from_millis(u64::try_from(self.limits.head_ms_max).unwrap_or_default());
@@ -109,17 +117,27 @@ impl Server {
         self.runtime.spawn(
             "connection",
             Box::pin(async move {
-                converse(stream, router, head_time_max, phase).await;
+                converse(stream, router, client, head_time_max, phase).await;
                 drop(place);
             }),
         );
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, head_time_max: Duration, mut phase: watch::Receiver<Phase>) {
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    client: ClientAddress,
+    head_time_max: Duration,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
+        router.clone().oneshot(request)
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head_time_max).max_buf_size(HEAD_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     loop {
         let now = *phase.borrow_and_update();
         match now {

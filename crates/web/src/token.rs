@@ -1,10 +1,12 @@
-//! Identity's tokens: compact JWS with EdDSA that say who a person is, for fifteen minutes, verified without asking anyone.
+//! Identity's tokens: compact JWS with EdDSA that say who a person is, for fifteen minutes, verified without asking anyone;
+//! and the secret by which the processes of a shop know each other.
 //! Leaves refresh, sessions and the storing of keys to identity, and the spreading of public keys to its events.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -14,7 +16,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use kernel::{Fault, FaultKind, Id, Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Grant, Person};
+use crate::caller::{Grant, Person, Role};
+use crate::capability::Seal;
 use crate::problem::{TOKEN_EXPIRED, TOKEN_INVALID};
 
 /// How long a token lives.
@@ -118,9 +121,58 @@ impl PublicKey {
     }
 }
 
-/// The public keys that this process knows; clones share them.
+/// The secret that the processes of a shop share: whoever shows it as a token is one of them. Never printed.
+#[derive(Clone)]
+pub struct InternalKey(Arc<str>);
+
+impl InternalKey {
+    /// A new one from the operating system's chance, which no other process knows.
+    pub fn generate() -> Result<Self, Fault> {
+        let mut bytes = [0; 32];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Fault::internal("the operating system gave no random bytes"))?;
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes).into()))
+    }
+
+    /// The key that the settings name.
+    #[must_use]
+    pub fn named(key: &str) -> Self {
+        Self(key.into())
+    }
+
+    /// The text to show as a token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.0
+    }
+
+    /// What a shop seals with it that has no secret of its own in this process.
+    #[must_use]
+    pub fn seal(&self) -> Seal {
+        let hash = digest::digest(&digest::SHA256, self.0.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hash.as_ref());
+        Seal::from_bytes(bytes)
+    }
+
+    /// Whether `token` is this key; it takes the same time wherever the two differ.
+    #[must_use]
+    pub fn is(&self, token: &str) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), token.as_bytes()).is_ok()
+    }
+}
+
+impl fmt::Debug for InternalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InternalKey(***)")
+    }
+}
+
+/// What this process trusts: public keys, which clones share, and the secret of the shop's processes if it has it.
 #[derive(Clone, Default)]
-pub struct Keyring(Arc<RwLock<HashMap<String, DecodingKey>>>);
+pub struct Keyring {
+    keys: Arc<RwLock<HashMap<String, DecodingKey>>>,
+    internal: Option<InternalKey>,
+}
 
 impl Keyring {
     /// A ring with no key: every token is refused.
@@ -129,21 +181,30 @@ impl Keyring {
         Self::default()
     }
 
+    /// The same ring, and whoever shows `key` is an admin named "internal".
+    #[must_use]
+    pub fn trusting(self, key: InternalKey) -> Self {
+        Self { internal: Some(key), ..self }
+    }
+
     /// Trusts `key` from now on.
     pub fn insert(&self, key: &PublicKey) {
         let verifier = DecodingKey::from_ed_der(&key.bytes);
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.kid.clone(), verifier);
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(key.kid.clone(), verifier);
     }
 
     /// Trusts the key of that name no longer.
     pub fn remove(&self, kid: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(kid);
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(kid);
     }
 
     /// The person that `token` names, if a key of this ring signed it and it lives at `now`.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Person, Fault> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(token_invalid());
+        }
+        if self.internal.as_ref().is_some_and(|key| key.is(token)) {
+            return Ok(internal());
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| token_invalid())?;
         let key = header.kid.as_deref().and_then(|kid| self.find(kid)).ok_or_else(token_invalid)?;
@@ -155,13 +216,13 @@ impl Keyring {
     }
 
     fn find(&self, kid: &str) -> Option<DecodingKey> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.read().unwrap_or_else(PoisonError::into_inner).keys()).finish()
+        f.debug_list().entries(self.keys.read().unwrap_or_else(PoisonError::into_inner).keys()).finish()
     }
 }
 
@@ -175,12 +236,20 @@ fn validation() -> Validation {
     validation
 }
 
+/// Another process of the shop.
+fn internal() -> Person {
+    let grants = vec![Grant { role: Role::Admin, store: None }];
+    Person { id: Id::from_bytes([0; 16]), name: "internal".to_owned(), grants }
+}
+
 fn person_of(claims: Claims) -> Person {
     let known = |grant: ClaimedGrant| Some(Grant { role: grant.role.parse().ok()?, store: grant.store });
     Person { id: claims.sub, name: claims.name, grants: claims.grants.into_iter().filter_map(known).collect() }
 }
 
-pub(crate) fn token_invalid() -> Fault {
+/// The token says nothing here: 401.
+#[must_use]
+pub fn token_invalid() -> Fault {
     Fault::new(FaultKind::Unauthenticated, TOKEN_INVALID, "the token is not valid here; sign in again, or leave it out")
 }
 

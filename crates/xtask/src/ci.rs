@@ -1,12 +1,12 @@
-//! The checks that CI makes, for home use, and the test run with its private PostgreSQL.
-//! It leaves the rules of the house to `tests/house` and the server to `postgres`.
+//! The checks that CI makes, for home use, and the test run with its private servers.
+//! It leaves the rules of the house to `tests/house` and the servers to `servers`.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::postgres::{self, Postgres};
+use crate::servers::{self, Kind};
 use crate::workspace::cargo;
 
 /// A check by a program that cargo does not bring along.
@@ -47,29 +47,23 @@ pub fn run() -> Result<u8> {
     test(&[])
 }
 
-/// Runs the tests of the workspace, those in documentation too, beside a private PostgreSQL, and returns their exit code.
+/// Runs the tests of the workspace, those in documentation too, beside private servers, and returns their exit code.
 ///
 /// # Errors
-/// When the server or cargo does not start.
+/// When a server or cargo does not start.
 pub fn test(args: &[OsString]) -> Result<u8> {
-    let postgres = Postgres::start()?;
-    let code = postgres::run_beside(&postgres, cargo().arg("test").args(scope(args)).args(features(args)).args(args))?;
-    postgres.stop()?;
-    Ok(code)
+    servers::run_beside(needed(args), cargo().arg("test").args(scope(args)).args(features(args)).args(args))
 }
 
 /// Runs so many storms of the crash suite, each from a seed of its own, and returns the exit code.
 ///
 /// # Errors
-/// When the server or cargo does not start.
+/// When a server or cargo does not start.
 pub fn crash(seeds: u64, first: u64) -> Result<u8> {
-    let postgres = Postgres::start()?;
     let mut command =
         with(&["test", "-p", "swiftcart", "--features", "fail-points", "--test", "crash", "storms", "--", "--nocapture"]);
     command.env("SWIFTCART_CRASH_SEEDS", seeds.to_string()).env("SWIFTCART_CRASH_FIRST", first.to_string());
-    let code = postgres::run_beside(&postgres, &mut command)?;
-    postgres.stop()?;
-    Ok(code)
+    servers::run_beside(&Kind::ALL, &mut command)
 }
 
 /// The exit code to pass on for a process that ended; one that a signal ended counts as the shell counts it.
@@ -88,8 +82,18 @@ fn scope(args: &[OsString]) -> Option<&'static str> {
 
 /// Those of the binary, if it is among the packages: cargo refuses features of a package that was not chosen.
 fn features(args: &[OsString]) -> Option<&'static str> {
-    let of_binary = |arg: &str| matches!(arg, "swiftcart" | "-pswiftcart" | "--package=swiftcart");
-    (scope(args).is_some() || for_cargo(args).any(of_binary)).then_some(FEATURES)
+    (scope(args).is_some() || chosen(args, &["swiftcart"])).then_some(FEATURES)
+}
+
+/// The servers that the chosen packages need; only a few speak to Kafka.
+fn needed(args: &[OsString]) -> &'static [Kind] {
+    let all = scope(args).is_some() || chosen(args, &["log", "engine", "testkit", "swiftcart"]);
+    if all { &Kind::ALL } else { &[Kind::Postgres] }
+}
+
+/// Whether one of `packages` is among those that the arguments choose.
+fn chosen(args: &[OsString], packages: &[&str]) -> bool {
+    for_cargo(args).any(|arg| packages.contains(&arg.trim_start_matches("--package=").trim_start_matches("-p")))
 }
 
 fn for_cargo(args: &[OsString]) -> impl Iterator<Item = &str> {
@@ -153,6 +157,17 @@ mod tests {
         }
         for args in [&["-p", "store"][..], &["-p", "store", "--", "swiftcart"]] {
             assert_eq!(features(args), None, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn kafka_is_started_for_those_who_speak_to_it() {
+        let needed = |args: &[&str]| needed(&args.iter().map(Into::into).collect::<Vec<_>>());
+        for args in [&[][..], &["-p", "log"], &["-pengine"], &["-p", "store", "--package=swiftcart"]] {
+            assert_eq!(needed(args), Kind::ALL, "{args:?}");
+        }
+        for args in [&["-p", "store"][..], &["-p", "orders", "--", "log"]] {
+            assert_eq!(needed(args), [Kind::Postgres], "{args:?}");
         }
     }
 

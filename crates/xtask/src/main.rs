@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use xtask::{ci, fail_points, loc, postgres};
+use xtask::servers::{self, Kind};
+use xtask::{ci, fail_points, loc};
 
 const HELP: &str = "\
 The chores of this repository.
@@ -14,7 +15,7 @@ The chores of this repository.
 Usage: cargo xtask COMMAND
 
 Commands:
-  test [-- ARGS]         Run the tests of the workspace beside a private PostgreSQL.
+  test [-- ARGS]         Run the tests of the workspace beside a private PostgreSQL and Kafka.
                          ARGS go to `cargo test`; with `-p CRATE` only that crate is tested.
   crash [--seeds N] [--first S]
                          Kill, freeze and cut off a shop under load, one storm for each of N seeds
@@ -22,15 +23,20 @@ Commands:
   postgres               Start a private PostgreSQL, print its address, and keep it until Ctrl-C
                          or the end of input.
   postgres -- COMMAND…   Run COMMAND beside a private PostgreSQL and pass its exit code on.
+  kafka [-- COMMAND…]    The same with a private Apache Kafka.
+  servers [-- COMMAND…]  The same with both.
   ci                     Run all that CI checks: formatting, lints, documentation, dependencies, tests.
   fail-points            List the fail points of all crates, one a line.
   loc                    Count the lines of code of every crate, without tests, comments, blanks.
   help                   Print this.
 
-The private PostgreSQL lives in a fresh directory on a free port of 127.0.0.1 and goes when its
-command ends. Its address is in SWIFTCART_TEST_DATABASE_URL and SWIFTCART_DATABASE_URL.
-Its programs are looked for on the path and where distributions put them; if there are none and
-root rights take no password, apt-get installs them. SWIFTCART_TEST_PG_BIN names another directory.
+A private server lives in a fresh directory on free ports of 127.0.0.1 and goes when its command
+ends. PostgreSQL's address is in SWIFTCART_TEST_DATABASE_URL and SWIFTCART_DATABASE_URL, that of
+Kafka in SWIFTCART_TEST_KAFKA.
+PostgreSQL's programs are looked for on the path and where distributions put them. Kafka needs a
+Java 17 or newer; Maven fetches Kafka itself, once, into ~/.cache/swiftcart. What is not there
+apt-get installs, if root rights take no password. SWIFTCART_TEST_PG_BIN, JAVA_HOME and
+SWIFTCART_TEST_KAFKA_JARS name other directories.
 
 Examples:
   cargo xtask test
@@ -45,8 +51,8 @@ enum Request {
     Help,
     Test(Vec<OsString>),
     Crash { seeds: u64, first: u64 },
-    Postgres(Vec<OsString>),
-    Keep(PathBuf),
+    Serve(&'static [Kind], Vec<OsString>),
+    Keep(Kind, Vec<PathBuf>),
     Ci,
     FailPoints,
     Loc,
@@ -74,8 +80,8 @@ fn run(request: Request) -> Result<u8> {
         Request::Help => print!("{HELP}"),
         Request::Test(args) => return ci::test(&args),
         Request::Crash { seeds, first } => return ci::crash(seeds, first),
-        Request::Postgres(command) => return postgres::serve(&command),
-        Request::Keep(programs) => postgres::keep(&programs)?,
+        Request::Serve(kinds, command) => return servers::serve(kinds, &command),
+        Request::Keep(kind, programs) => servers::keep(kind, &programs)?,
         Request::Ci => return ci::run(),
         Request::FailPoints => fail_points::all()?.iter().for_each(|point| println!("{}", point.name)),
         Request::Loc => print!("{}", loc::report()?),
@@ -94,11 +100,13 @@ fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
     match command.to_str() {
         Some("test") => Ok(Request::Test(trailing("test", args)?)),
         Some("crash") => storms(&args),
-        Some("postgres") => Ok(Request::Postgres(trailing("postgres", args)?)),
+        Some("postgres") => Ok(Request::Serve(&[Kind::Postgres], trailing("postgres", args)?)),
+        Some("kafka") => Ok(Request::Serve(&[Kind::Kafka], trailing("kafka", args)?)),
+        Some("servers") => Ok(Request::Serve(&Kind::ALL, trailing("servers", args)?)),
         Some("ci") => alone("ci", &args, Request::Ci),
         Some("fail-points") => alone("fail-points", &args, Request::FailPoints),
         Some("loc") => alone("loc", &args, Request::Loc),
-        Some(postgres::KEEPER) if args.len() == 1 => Ok(Request::Keep(args.remove(0).into())),
+        Some(servers::KEEPER) => keeper(args),
         Some("help") => alone("help", &args, Request::Help),
         _ if asks_for_help(&command) => Ok(Request::Help),
         _ => Err(format!("there is no command `{}`", command.display())),
@@ -122,6 +130,15 @@ fn storms(args: &[OsString]) -> Result<Request, String> {
         *place = number.ok_or_else(|| format!("`{}` needs a number", pair[0].display()))?;
     }
     Ok(Request::Crash { seeds, first })
+}
+
+/// Which server is to be kept, and where its programs are.
+fn keeper(args: Vec<OsString>) -> Result<Request, String> {
+    let mut args = args.into_iter();
+    let word = args.next().unwrap_or_default();
+    let kind = Kind::ALL.into_iter().find(|kind| word == kind.word());
+    let kind = kind.ok_or_else(|| format!("there is no server `{}` to keep", word.display()))?;
+    Ok(Request::Keep(kind, args.map(Into::into).collect()))
 }
 
 /// What stands after `--`.
@@ -156,7 +173,10 @@ mod tests {
     fn commands_are_read() {
         assert_eq!(read("test"), Ok(Request::Test(vec![])));
         assert_eq!(read("test -- -p store -- --nocapture"), Ok(Request::Test(words("-p store -- --nocapture"))));
-        assert_eq!(read("postgres -- psql -h x"), Ok(Request::Postgres(words("psql -h x"))));
+        assert_eq!(read("postgres -- psql -h x"), Ok(Request::Serve(&[Kind::Postgres], words("psql -h x"))));
+        assert_eq!(read("kafka"), Ok(Request::Serve(&[Kind::Kafka], vec![])));
+        assert_eq!(read("servers"), Ok(Request::Serve(&Kind::ALL, vec![])));
+        assert_eq!(read("keep kafka java jars"), Ok(Request::Keep(Kind::Kafka, vec!["java".into(), "jars".into()])));
         assert_eq!(read("crash"), Ok(Request::Crash { seeds: 10, first: 1 }));
         assert_eq!(read("crash --first 7 --seeds 3"), Ok(Request::Crash { seeds: 3, first: 7 }));
         assert_eq!(read("ci"), Ok(Request::Ci));
@@ -175,6 +195,7 @@ mod tests {
             ("test -p store", "after `--`"),
             ("loc all", "`all`"),
             ("crash 5", "`5`"),
+            ("keep zookeeper", "`zookeeper`"),
             ("crash --seeds", "a number"),
         ] {
             assert!(read(line).is_err_and(|told| told.contains(complaint)), "{line}");

@@ -12,8 +12,8 @@ use kernel::{Draw, Fault, FaultKind};
 use testkit::Engine;
 
 use crate::support::{
-    Account, Count, ENGINES, Gate, Meanwhile, Moved, Process, Transfer, balance, bank, count, counted, open, pay_in, plain,
-    ready, say, send, sent, trace, transfers, until,
+    Account, Count, ENGINES, Gate, Meanwhile, Moved, Process, Transfer, balance, bank, behind, count, counted, open, pay_in,
+    plain, ready, say, send, sent, trace, transfers, until,
 };
 
 const ACCOUNTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -242,7 +242,7 @@ async fn no_event_is_parked_for_what_is_not_so_any_more() {
         let subscription = Subscription::to("bank").work(move |work, _: &Moved| hears(work));
         say(&bank.handle, &["x"], 1, 1).await;
         let counter = process.start(Service { subscriptions: vec![subscription], ..plain("counter") }).await;
-        until("it is read", || async { counter.pending().await.unwrap().behind.is_empty() }).await;
+        until("it is read", || async { behind(&counter, &bank).await.is_empty() }).await;
         assert_eq!(counter.pending().await.unwrap().parked, 0, "{engine:?}");
         assert_eq!(counted(&counter.handle, "moved").await, 1, "{engine:?}");
         for running in [bank, counter] {

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use kernel::{Fault, FaultKind};
 
 use crate::support::{
-    Account, ENGINES, Gate, Moved, Process, balance, bank, counted, hear, heard, open, pay_in, plain, ready, say, sent, trace,
-    until,
+    Account, ENGINES, Gate, Moved, Process, balance, bank, behind, counted, hear, heard, open, pay_in, plain, ready, say, sent,
+    trace, until,
 };
 
 /// The ways in which a decider can be broken.
@@ -71,8 +71,8 @@ fn touchy() -> Service {
     Service { subscriptions: vec![Subscription::to("bank").work(hears)], ..plain("counter") }
 }
 
-async fn until_read(counter: &Running) {
-    until("the log is read", || async { counter.pending().await.unwrap().behind.is_empty() }).await;
+async fn until_read(counter: &Running, bank: &Running) {
+    until("the log is read", || async { behind(counter, bank).await.is_empty() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -83,7 +83,7 @@ async fn an_event_that_cannot_be_handled_stops_its_own_key_only() {
         let (bank, counter) = (process.start(bank()).await, process.start(touchy()).await);
         let accounts = ["well", "rule", "panic", "told", "refused", "endless", "fine"];
         say(&bank.handle, &accounts, 1, 5).await;
-        until_read(&counter).await;
+        until_read(&counter, &bank).await;
         for account in accounts {
             let last = if ["well", "fine"].contains(&account) { 5 } else { 2 };
             assert_eq!(heard(&counter.handle, account).await, (last, 0), "{engine:?}: {account}");
@@ -94,7 +94,7 @@ async fn an_event_that_cannot_be_handled_stops_its_own_key_only() {
         counter.shut_down().await;
         let counter = process.start(touchy()).await;
         say(&bank.handle, &accounts, 6, 6).await;
-        until_read(&counter).await;
+        until_read(&counter, &bank).await;
         assert_eq!(counter.pending().await.unwrap().parked, 5 * 4, "{engine:?}");
         assert_eq!(heard(&counter.handle, "fine").await, (6, 0), "{engine:?}");
         for running in [bank, counter] {
@@ -116,7 +116,7 @@ async fn an_event_that_does_not_load_is_parked() {
         handle.decide(Lane::Rest, &trace(), |work| work.emit(&Unknown("well".to_owned()))).await.unwrap();
         say(handle, &["well", "odd"], 3, 3).await;
         let counter = process.start(touchy()).await;
-        until_read(&counter).await;
+        until_read(&counter, &bank).await;
         assert_eq!(heard(&counter.handle, "well").await, (3, 0), "{engine:?}");
         assert_eq!(heard(&counter.handle, "odd").await, (2, 0), "{engine:?}");
         assert_eq!(counter.pending().await.unwrap().parked, 2, "{engine:?}");

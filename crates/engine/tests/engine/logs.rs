@@ -9,7 +9,7 @@ use kernel::Draw;
 use log::{Admission, LogEvent, Outbox, link};
 use testkit::TestStore;
 
-use crate::support::{ENGINES, Process, bank, counted, counter, heard, hearing, plain, ready, say, trace, until};
+use crate::support::{ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, trace, until};
 
 const ACCOUNTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
@@ -34,7 +34,7 @@ async fn two_readers_of_one_outbox_apply_each_event_once() {
         let counters = [one.start(counter()).await, other.start(counter()).await];
         join(say(&bank.handle, &ACCOUNTS, 1, 60), until_heard(&counters[1], 60)).await;
         let pending = counters[0].pending().await.unwrap();
-        assert_eq!((pending.parked, pending.behind), (0, vec![]), "{engine:?}");
+        assert_eq!((pending.parked, behind(&counters[0], &bank).await), (0, vec![]), "{engine:?}");
         for running in counters.into_iter().chain([bank]) {
             running.shut_down().await;
         }
@@ -56,9 +56,9 @@ async fn a_reader_begins_where_its_cursor_stands() {
             counter.shut_down().await;
         }
         let late = process.start(plain("counter")).await;
-        assert_eq!(late.pending().await.unwrap().behind, vec![], "who does not listen is not behind");
+        assert_eq!(behind(&late, &bank).await, vec![], "who does not listen is not behind");
         let counter = process.start(Service { subscriptions: vec![hearing()], ..plain("another") }).await;
-        until("another reads it too", || async { counter.pending().await.unwrap().behind.is_empty() }).await;
+        until("another reads it too", || async { behind(&counter, &bank).await.is_empty() }).await;
         assert_eq!(counted(&counter.handle, "moved").await, 75 * 8 * 2, "{engine:?}");
         for running in [late, counter, bank] {
             running.shut_down().await;
@@ -167,7 +167,7 @@ async fn other_topics_are_passed_over() {
             bank.handle.decide(engine::Lane::Rest, &trace(), aside).await.unwrap();
             until_heard(&counter, number).await;
         }
-        assert_eq!(counter.pending().await.unwrap().behind, vec![], "{engine:?}");
+        assert_eq!(behind(&counter, &bank).await, vec![], "{engine:?}");
         for running in [bank, counter] {
             running.shut_down().await;
         }

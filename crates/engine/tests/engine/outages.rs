@@ -7,7 +7,9 @@ use kernel::FaultKind;
 use store::{Migration, Store};
 use testkit::{Engine, Proxy, admin};
 
-use crate::support::{ENGINES, Process, balance, bank, counted, counter, heard, open, ready, say, send, transfers, until};
+use crate::support::{
+    ENGINES, Process, balance, bank, behind, counted, counter, heard, open, ready, say, send, transfers, until,
+};
 
 /// How often the proxy is asked to cut before that must have hit a transfer, and not the renewal of a lease.
 const CUTS_MAX: usize = 200;
@@ -138,7 +140,7 @@ async fn what_the_operator_must_mend_parks_no_event() {
         until("it was tried for long", || async { tried.now().since_ms(since) > 60_000 }).await;
         process.world.leap_in_sleep(0);
         let pending = counter.pending().await.unwrap();
-        assert_eq!((pending.parked, pending.behind.len()), (0, 1), "{engine:?}");
+        assert_eq!((pending.parked, behind(&counter, &bank).await.len()), (0, 1), "{engine:?}");
         migrate("cure", mended).await;
         until("the rest is heard", || async { heard(&counter.handle, "x").await.0 == 10 }).await;
         assert_eq!(counter.pending().await.unwrap().parked, 0, "{engine:?}");

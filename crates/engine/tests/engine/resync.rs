@@ -1,13 +1,14 @@
 //! A copy that is rebuilt while its owner goes on: what was lost is there again, what the owner has no more is gone, and
 //! nothing that is said again overtakes a change. Leaves which services copy what to the program.
 
-use engine::{Copied, Handle, KeyScope, Lane, Position, Republish, Resync, Running, Service, Subscription, Work};
+use engine::{Copied, Handle, KeyScope, Lane, Pass, Republish, Running, Service, Subscription, Work, passes};
 use futures_util::future::join;
 use kernel::{BoxFuture, Bucket, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::{Kind, Migration, Read};
 
-use crate::support::{Account, ENGINES, Heard, Process, bank, heard, open, plain, ready, trace, until};
+use crate::support::{Account, ENGINES, Heard, Process, bank, behind, heard, open, plain, ready, trace, until};
 
 /// Up to how many accounts there are: more than one step says.
 const ACCOUNTS: usize = 250;
@@ -80,18 +81,43 @@ fn key(name: &str) -> KeyScope {
     KeyScope { scope: "admin".to_owned(), key: name.to_owned(), bucket: Bucket(0), fingerprint: vec![], kept_ms: None }
 }
 
-/// Rebuilds the copy, sending each step twice, and tells in how many steps.
-async fn rebuild(resync: &Resync<'_>) -> usize {
-    let (mut at, mut steps): (Option<Position>, usize) = (None, 0);
-    loop {
-        let name = format!("step-{steps}");
-        let next = resync.step(at.clone(), key(&name), trace()).await.unwrap();
-        assert_eq!(resync.step(at.clone(), key(&name), trace()).await.unwrap(), next, "a repeat leads on as the first time");
-        steps += 1;
-        match next {
-            Some(next) => at = Some(next),
-            None => return steps,
+/// Who owns the truth, and who has the copy.
+struct Parties<'a> {
+    owner: &'a Running,
+    consumer: &'a Running,
+    state: &'a Republish,
+    copied: &'a Copied,
+}
+
+impl Parties<'_> {
+    /// One step of `pass`, under `key`.
+    async fn step(&self, pass: Pass, after: Option<Value>, key: KeyScope) -> Option<Value> {
+        if !pass.gone {
+            return self.state.say(&self.owner.handle, after, key, trace()).await.unwrap();
         }
+        let (keys, next) = self.copied.keys(&self.consumer.handle, after).await.unwrap();
+        self.state.say_gone(&self.owner.handle, keys, key, trace()).await.unwrap();
+        next
+    }
+
+    /// Rebuilds the copy, sending each step twice, and tells in how many steps.
+    async fn rebuild(&self, passes: &[Pass]) -> usize {
+        let mut steps = 0;
+        for pass in passes {
+            let mut after = None;
+            loop {
+                let name = format!("step-{steps}");
+                let next = self.step(*pass, after.clone(), key(&name)).await;
+                let again = self.step(*pass, after, key(&name)).await;
+                assert!(pass.gone || again == next, "a repeat leads on as the first time");
+                steps += 1;
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        steps
     }
 }
 
@@ -123,23 +149,22 @@ async fn a_copy_is_rebuilt_while_its_owner_goes_on() {
         database.store.migrate(&[Migration { service: "havoc", number: 1, name: "by-hand", sql: wrong }]).await.unwrap();
 
         let (states, copies) = (states(), vec![Copied::of::<Told, String>(names(&COPIED))]);
-        let resync = Resync { consumer: &counter, owner: &bank, states: &states, copies: &copies };
-        assert!(resync.is_possible(), "{engine:?}");
-        let (steps, ()) = join(rebuild(&resync), go_on(&bank, &name)).await;
+        let (listens, other) = (&copying().subscriptions[0], &Subscription::to("counter"));
+        let all = passes(listens, &states, &copies);
+        assert_eq!(all, [false, true].map(|gone| Pass { kind: "account.told.v1", gone }), "{engine:?}");
+        assert!(passes(other, &states, &copies).is_empty(), "{engine:?}: nobody copies from there");
+        let parties = Parties { owner: &bank, consumer: &counter, state: &states[0], copied: &copies[0] };
+        let (steps, ()) = join(parties.rebuild(&all), go_on(&bank, &name)).await;
         assert!(steps >= 4, "{engine:?}: {steps}");
-        let until_seq = resync.progress().await.unwrap().last;
-        until("all is heard", || async { resync.progress().await.unwrap().heard >= until_seq }).await;
+        until("all is heard", || async { behind(&counter, &bank).await.is_empty() }).await;
         for number in 0..ACCOUNTS {
             let (truth, _) = bank.handle.find::<Account>(&(name(number),)).await.unwrap().unwrap();
             assert_eq!(heard(&counter.handle, &name(number)).await.0, truth.balance, "{engine:?}: {number}");
         }
         assert!(counter.handle.find::<Heard>(&("nobody".to_owned(),)).await.unwrap().is_none(), "{engine:?}");
 
-        let odd: Position = serde_json::from_str(r#"{"pass":9,"after":null}"#).unwrap();
-        let refused = resync.step(Some(odd), key("odd"), trace()).await.unwrap_err();
-        assert_eq!(refused.kind, FaultKind::Invalid, "{engine:?}");
-        let nothing = Resync { owner: &counter, ..resync };
-        assert!(!nothing.is_possible(), "{engine:?}: nobody copies from there");
+        let odd = states[0].say(&bank.handle, Some(Value::Bool(true)), key("odd"), trace()).await.unwrap_err();
+        assert_eq!(odd.kind, FaultKind::Invalid, "{engine:?}");
         for running in [bank, counter] {
             running.shut_down().await;
         }

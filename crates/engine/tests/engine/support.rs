@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use contracts::{Event, Place};
 use engine::{
-    Command, Handle, KeyScope, Lane, Reply, Running, Service, Settings, Stop, Stored, Subscription, TokioRuntime, Work,
+    Behind, Command, Handle, KeyScope, Lane, Reply, Running, Service, Settings, Stop, Stored, Subscription, TokioRuntime, Work,
 };
 use futures_util::FutureExt;
 use kernel::{BoxFuture, Bucket, Buckets, Draw, Fault, Id, Millis, Runtime, Timestamp, TraceContext};
-use log::Wakes;
 use serde::{Deserialize, Serialize};
 use store::{Kind, Migration, PLATFORM, Read, Store};
-use testkit::{Engine, TestStore, fresh};
+use testkit::{Engine, TestStore, fresh, wakes};
 use tokio::sync::oneshot;
 
 /// Both.
@@ -169,7 +168,8 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn on(store: Store) -> Self {
         let world = Arc::new(World::default());
-        Self { settings: Settings { store, runtime: world.clone(), wakes: Wakes::default(), trim: None }, world }
+        let settings = Settings { wakes: wakes(&store), ..Settings::alone(store, world.clone()) };
+        Self { settings, world }
     }
 
     /// Two processes on one database. Where it is embedded there could be only one: there it is two sets of loops.
@@ -285,6 +285,12 @@ pub(crate) async fn counted(handle: &Handle, name: &str) -> i64 {
 pub(crate) async fn heard(handle: &Handle, account: &str) -> (i64, i64) {
     let heard = handle.find::<Heard>(&(account.to_owned(),)).await.unwrap();
     heard.map_or((0, 0), |(heard, _)| (heard.last, heard.out_of_order))
+}
+
+/// What of the other's log a service has not heard.
+pub(crate) async fn behind(consumer: &Running, owner: &Running) -> Vec<Behind> {
+    let owner_stands = owner.stands().await.unwrap();
+    consumer.stands().await.unwrap().behind(owner.handle.service(), &owner_stands)
 }
 
 /// Waits until `met`, and fails if that never comes.

@@ -7,7 +7,7 @@ use kernel::Millis;
 use log::Outbox;
 use store::Store;
 
-use crate::support::{ENGINES, Process, bank, counted, counter, heard, hearing, plain, ready, say, trace, until};
+use crate::support::{ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, trace, until};
 
 const TOPIC: &[&str] = &["bank.accounts"];
 const NOTHING: [Millis; 2] = [0, 10];
@@ -55,7 +55,7 @@ async fn what_a_slow_reader_has_not_heard_stays() {
         say(&bank.handle, &["a", "b"], 301, 310).await;
         until("the rest is gone", || async { oldest(&database.store).await == 0 }).await;
         assert_eq!(counted(&counter.handle, "moved").await, 2 * 620, "{engine:?}");
-        assert_eq!(counter.pending().await.unwrap().behind, vec![], "{engine:?}");
+        assert_eq!(behind(&counter, &bank).await, vec![], "{engine:?}");
         shut_down([bank, counter, late]).await;
     }
 }
@@ -107,7 +107,7 @@ async fn who_begins_after_a_clean_up_is_told_of_the_gap() {
         until("all is gone", || async { oldest(&database.store).await == 0 }).await;
         let late = Process::on(database.store.clone()).start(late()).await;
         let outbox = outbox(&database.store).await;
-        let behind = late.pending().await.unwrap().behind;
+        let behind = behind(&late, &bank).await;
         assert_eq!((behind[0].seq, behind[0].last), (0, 10), "{engine:?}: also while nothing new is said");
         bank.shut_down().await;
 

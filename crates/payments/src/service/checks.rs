@@ -38,7 +38,7 @@ impl Books {
             timers: Vec::new(),
             jobs: Vec::new(),
         };
-        let settings = Settings { store, runtime: Arc::new(TokioRuntime::new()), wakes: log::Wakes::default(), trim: None };
+        let settings = Settings::alone(store, Arc::new(TokioRuntime::new()));
         let running = engine::start(service, &settings).await.unwrap();
         let now = running.handle.runtime().now();
         let order = OrderId(Id::new(now, Bucket(5), &mut Draw::seeded(9)));

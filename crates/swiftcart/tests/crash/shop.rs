@@ -4,7 +4,7 @@
 use tempfile::TempDir;
 use testkit::{PostgresServer, Proxy};
 
-use crate::harness::{Bank, Server, free_address, migrate, swiftcart};
+use crate::harness::{Bank, Server, free_address, migrate, swiftcart, until_leases_pass_on};
 use crate::traffic::Traffic;
 
 /// What happens seldom, or slowly, happens often and fast here.
@@ -132,17 +132,9 @@ impl Shop {
         died
     }
 
-    /// Waits until each lease is held, or held again, by a process that is not frozen: one that was renewed by now lives longer
-    /// than any of before.
+    /// Waits until each lease is held, or held again, by a process that is not frozen.
     pub(crate) async fn until_leases_pass_on(&self) {
-        let postgres = self.postgres.as_ref().expect("leases are on PostgreSQL");
-        let admin = testkit::admin(&postgres.url).await;
-        let newest = "SELECT COALESCE(MAX(until), 0) FROM engine_lease";
-        let oldest = "SELECT COALESCE(MIN(until), 0) FROM engine_lease";
-        let before: i64 = admin.query_one(newest, &[]).await.expect("leases").get(0);
-        while admin.query_one(oldest, &[]).await.expect("leases").get::<_, i64>(0) <= before {
-            tokio::task::yield_now().await;
-        }
+        until_leases_pass_on(&self.postgres.as_ref().expect("leases are on PostgreSQL").url).await;
     }
 
     /// What is wrong at the end: by the quiescent audit, by the watch that every process kept, or by the provider's own books.

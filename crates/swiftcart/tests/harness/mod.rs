@@ -4,11 +4,13 @@
 #![allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 
 mod bank;
+mod cluster;
 mod process;
 mod requests;
 mod server;
 
 pub(crate) use bank::Bank;
+pub(crate) use cluster::{Cluster, ROLES, Topology};
 pub(crate) use process::{free_address, swiftcart};
 pub(crate) use requests::{request, send_form};
-pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said};
+pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said, until_leases_pass_on};

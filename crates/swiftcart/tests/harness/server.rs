@@ -2,7 +2,7 @@
 //! Leaves its life to `process`.
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
@@ -113,12 +113,18 @@ impl Server {
 
     /// `load` with these arguments against this server and `others`.
     pub(crate) fn load(&self, others: &[&Self], arguments: &[&str]) -> Output {
+        self.loading(others, arguments).output().expect("load runs")
+    }
+
+    /// The command of [`Server::load`], to be run beside what happens to the servers.
+    pub(crate) fn loading(&self, others: &[&Self], arguments: &[&str]) -> Command {
         let mut command = swiftcart();
         command.arg("load").args(arguments).arg("--logins").arg(self.logins());
         for server in [self].iter().chain(others) {
             command.arg("--url").arg(server.url());
         }
-        command.stdin(Stdio::null()).output().expect("load runs")
+        command.stdin(Stdio::null());
+        command
     }
 
     /// The quiescent audit, as JSON, and whether it was content.
@@ -191,6 +197,18 @@ pub(crate) fn nothing_was_found(servers: &[&Server]) {
     assert!((0..LOOKS_MAX).any(|_| sweeps() >= before + 2), "the audit does not look");
     for server in servers {
         assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
+    }
+}
+
+/// Waits until each lease in the PostgreSQL at `url` is held, or held again, by a process that neither died nor is frozen: one
+/// that was renewed by now lives longer than any of before.
+pub(crate) async fn until_leases_pass_on(url: &str) {
+    let admin = testkit::admin(url).await;
+    let newest = "SELECT COALESCE(MAX(until), 0) FROM engine_lease";
+    let oldest = "SELECT COALESCE(MIN(until), 0) FROM engine_lease";
+    let before: i64 = admin.query_one(newest, &[]).await.expect("leases").get(0);
+    while admin.query_one(oldest, &[]).await.expect("leases").get::<_, i64>(0) <= before {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two processes on one PostgreSQL,
+//! Whole stories through the real binary, as a user starts it: on SQLite, on PostgreSQL, as two and three processes on one PostgreSQL,
 //! carried from one to the other, with the server killed, with a rush for the last units, with something broken behind its back.
 //! Leaves the parts to the tests of their crates.
 
@@ -9,6 +9,7 @@ mod planted;
 mod plants;
 mod promotion;
 mod races;
+mod split;
 mod stories;
 mod till;
 mod ways_out;

@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tempfile::TempDir;
 use testkit::Engine;
 
-use crate::harness::{Bank, Server, baskets, free_address, migrate, nothing_was_found, said, swiftcart};
+use crate::harness::{Bank, Server, baskets, free_address, migrate, nothing_was_found, said, swiftcart, until_leases_pass_on};
 
 /// How often an audit may find that money is still on its way.
 const AUDITS_MAX: usize = 60;
@@ -53,6 +54,38 @@ async fn two_processes_share_one_postgresql() {
     let first = Server::start(here.path(), &["--database", &database.url]);
     let second = Server::start(there.path(), &["--database", &database.url]);
     replay_and_audit(&first, &[&second]);
+}
+
+/// The first shape beyond one process: each of them does all, and none of them is missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_share_one_postgresql_while_one_dies_and_one_freezes() {
+    let database = testkit::fresh(Engine::Postgres).await;
+    migrate(&database.url);
+    let directories = [(); 3].map(|()| tempfile::tempdir().expect("a directory"));
+    let start = |directory: &TempDir| Server::start(directory.path(), &["--database", &database.url]);
+    let mut servers = directories.each_ref().map(start);
+    let token = servers[2].admin_token();
+    // The first holds leases, for it was there first; the second has some of them when the first has died.
+    for (number, signal) in [(0, "KILL"), (1, "STOP")] {
+        let mut load = servers[2].loading(&[&servers[0], &servers[1]], &["replay", &baskets(), "--shoppers", "8"]);
+        let enough = servers[2].orders(&token) + 4;
+        let running = tokio::task::spawn_blocking(move || load.output().expect("load runs"));
+        while servers[2].orders(&token) < enough && !running.is_finished() {
+            std::thread::yield_now();
+        }
+        servers[number].signal(signal);
+        until_leases_pass_on(&database.url).await;
+        match signal {
+            "KILL" => servers[number].kill_and_restart(),
+            _ => servers[number].signal("CONT"),
+        }
+        let output = running.await.expect("load ends");
+        assert!(output.status.success(), "{signal}: {}", said(&output));
+    }
+    let (report, content) = servers[0].audit();
+    assert!(content, "{report:#}");
+    let [first, second, third] = &servers;
+    nothing_was_found(&[first, second, third]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,7 +82,7 @@ async fn what_is_cut_off_or_too_large_is_no_answer() {
         let fault = peer.ask(get(path(&peer, "/cut"))).await.unwrap_err();
         assert!(fault.to_string().starts_with("no answer: "), "{fault}");
         let fault = peer.ask(get(path(&peer, "/flood"))).await.unwrap_err();
-        assert!(fault.0.contains(&PEER_ANSWER_BYTES_MAX.to_string()), "{fault}");
+        assert!(fault.why.contains(&PEER_ANSWER_BYTES_MAX.to_string()), "{fault}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn what_cannot_be_asked_is_not_asked() {
 async fn nobody_answers_before_the_router_is_there_nor_where_nobody_listens() {
     let peer = Peer::unconnected();
     let copy = peer.clone();
-    assert!(copy.ask(get("/leave".to_owned())).await.unwrap_err().0.contains("not there yet"));
+    assert!(copy.ask(get("/leave".to_owned())).await.unwrap_err().why.contains("not there yet"));
     let shop = Arc::new(Shop::new());
     peer.connect(shop.door.open(Routes::new("test").get("/leave", Access::anyone(), leave)));
     assert_eq!(copy.ask(get("/leave".to_owned())).await.unwrap().status, 303);

@@ -2,11 +2,11 @@
 //! It leaves running them to `server`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::workspace::entries;
+use crate::servers::{matching, on_path, packages};
 
 /// The oldest major version the shop is written for.
 const MAJOR_MIN: u32 = 15;
@@ -30,7 +30,7 @@ const PLACES: [&str; 5] = [
 ///
 /// # Errors
 /// When the chosen directory does not serve, or there is none and none can be installed.
-pub(super) fn find_or_install() -> Result<PathBuf> {
+pub(in crate::servers) fn find_or_install() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os(CHOICE).map(PathBuf::from) {
         let major = major_in(&dir).with_context(|| format!("{CHOICE} names {}", dir.display()))?;
         ensure!(major >= MAJOR_MIN, "{CHOICE} names PostgreSQL {major}; version {MAJOR_MIN} or newer is needed");
@@ -48,26 +48,15 @@ pub(super) fn find_or_install() -> Result<PathBuf> {
 /// The first directory that serves: that of the path, else the newest of the known places.
 fn find() -> Option<PathBuf> {
     let serves = |dir: &PathBuf| major_in(dir).is_ok_and(|major| major >= MAJOR_MIN);
-    on_path().filter(serves).or_else(|| {
+    beside_path().filter(serves).or_else(|| {
         let places = PLACES.iter().flat_map(|place| matching(place));
         places.filter(serves).max_by_key(|dir| major_in(dir).unwrap_or(0))
     })
 }
 
 /// The directory of the `postgres` on the path, where its links lead.
-fn on_path() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let program = std::env::split_paths(&path).map(|dir| dir.join("postgres")).find(|program| program.is_file())?;
-    Some(program.canonicalize().ok()?.parent()?.to_owned())
-}
-
-/// The directories that fit a pattern with one `*` inside one name.
-fn matching(pattern: &str) -> Vec<PathBuf> {
-    let Some((head, tail)) = pattern.split_once('*') else { return Vec::new() };
-    let (parent, prefix) = head.rsplit_once('/').unwrap_or(("", head));
-    let found = entries(Path::new(parent)).unwrap_or_default();
-    let named = found.into_iter().filter(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
-    named.map(|dir| dir.join(tail.trim_start_matches('/'))).filter(|dir| dir.is_dir()).collect()
+fn beside_path() -> Option<PathBuf> {
+    Some(on_path("postgres")?.canonicalize().ok()?.parent()?.to_owned())
 }
 
 /// The major version of the programs in a directory, if all are there and run.
@@ -90,27 +79,9 @@ fn major(version: &str) -> Option<u32> {
 
 /// Installs the package of Debian and its relatives, if we may.
 fn install() -> Result<()> {
-    let Some(rights) = rights().filter(|_| succeeds(Command::new("apt-get").arg("--version"))) else {
-        bail!("there is no PostgreSQL {MAJOR_MIN} or newer on this machine: {}", advice());
-    };
+    ensure!(packages::installable(), "there is no PostgreSQL {MAJOR_MIN} or newer on this machine: {}", advice());
     eprintln!("There is no PostgreSQL {MAJOR_MIN} or newer on this machine: installing the package `postgresql` with apt-get.");
-    for args in [&["update"][..], &["install", "--yes", "--no-install-recommends", "postgresql"]] {
-        let command = [rights, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"], args].concat();
-        let status = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).stdout(std::io::stderr()).status();
-        let status = status.with_context(|| format!("{} did not start", command[0]))?;
-        ensure!(status.success(), "`{}` failed ({status}): {}", command.join(" "), advice());
-    }
-    Ok(())
-}
-
-/// What to put before a command so that root runs it, if that takes no password.
-fn rights() -> Option<&'static [&'static str]> {
-    if super::server::root() { Some(&[]) } else { succeeds(Command::new("sudo").args(["-n", "true"])).then_some(&["sudo", "-n"]) }
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
+    packages::install(&["postgresql"]).with_context(advice)
 }
 
 fn advice() -> String {
@@ -130,14 +101,6 @@ mod tests {
         assert_eq!(major("postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)\n"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(major("psql 15"), None);
-    }
-
-    #[test]
-    fn patterns_find_directories() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let pattern = format!("{}/s*/postgres", here.display());
-        assert_eq!(matching(&pattern), [here.join("src/postgres")]);
-        assert!(matching("/no/such/place-*/bin").is_empty());
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! A shop whose roles have processes of their own, behind a gateway: started from one file of settings, any number of each.
+//! Leaves the life of each process to `server`, and what is expected of them to the suites.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use tempfile::TempDir;
+
+use super::process::free_address;
+use super::server::Server;
+
+/// What has processes of its own, besides the gateway; the provider that is built in rides with payments.
+pub(crate) const ROLES: [&str; 7] = ["identity", "catalog", "orders", "inventory", "payments", "delivery", "notifications"];
+
+/// How often it is looked whether the sample shop is made, before that counts as never.
+const LOOKS_MAX: u32 = 1_000_000;
+
+/// A shop in the making.
+pub(crate) struct Topology<'a> {
+    /// The PostgreSQL that all share, which is up to date.
+    pub(crate) database: &'a str,
+    /// How many processes of each role.
+    pub(crate) copies: usize,
+    /// More settings, as lines of TOML with their sections: none that a cluster sets itself.
+    pub(crate) settings: &'a str,
+}
+
+/// A shop of many processes.
+pub(crate) struct Cluster {
+    /// Where clients come in.
+    pub(crate) gateway: Server,
+    roles: BTreeMap<&'static str, Vec<Server>>,
+    /// The directories, which go last.
+    _directories: Vec<TempDir>,
+}
+
+impl Cluster {
+    /// Starts every role and the gateway, and waits until the sample shop is made.
+    pub(crate) fn start(topology: &Topology<'_>) -> Self {
+        let cluster = Self::start_roles(topology);
+        // Each look is a request, so that the processes get on meanwhile.
+        let made = || cluster.gateway.logins().exists() || cluster.gateway.request("GET", "/livez", "", "").is_none();
+        assert!((0..LOOKS_MAX).any(|_| made()) && cluster.gateway.logins().exists(), "the sample shop is made");
+        cluster
+    }
+
+    fn start_roles(topology: &Topology<'_>) -> Self {
+        let directory = || tempfile::tempdir().expect("a directory");
+        let mut directories = vec![directory()];
+        let addresses = ROLES.map(|role| (role, (0..topology.copies).map(|_| free_address()).collect::<Vec<_>>()));
+        let config = directories[0].path().join("cluster.toml");
+        std::fs::write(&config, settings_of(topology, &addresses)).expect("a file");
+        let config = config.display().to_string();
+        let mut start = |role: &str, address: String| {
+            directories.push(directory());
+            let data = directories.last().expect("a directory").path();
+            Server::start_at(address, data, &["--config", &config, "--role", role])
+        };
+        let mut roles = BTreeMap::new();
+        for (role, addresses) in addresses {
+            let servers = addresses.into_iter().map(|address| start(role, address)).collect();
+            roles.insert(role, servers);
+        }
+        let gateway = start("gateway", free_address());
+        Self { gateway, roles, _directories: directories }
+    }
+
+    /// The processes of a role.
+    pub(crate) fn of(&mut self, role: &str) -> &mut [Server] {
+        self.roles.get_mut(role).expect("a role")
+    }
+
+    /// All processes.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.roles.values().flatten().chain([&self.gateway])
+    }
+
+    /// The audit has looked at everything once more, and in the lives of all processes has found nothing.
+    pub(crate) fn nothing_was_found(&self) {
+        let token = self.gateway.admin_token();
+        let sweeps = || self.gateway.watch(&token)["sweeps"].as_u64().expect("a number");
+        let before = sweeps();
+        assert!((0..LOOKS_MAX).any(|_| sweeps() >= before + 2), "the audit does not look");
+        for server in self.servers() {
+            assert_eq!(server.told(&["an invariant"]), Vec::<String>::new());
+        }
+    }
+}
+
+fn settings_of(topology: &Topology<'_>, addresses: &[(&str, Vec<String>)]) -> String {
+    let mut text = format!(
+        "[server]\ndatabase = \"{}\"\ndatabase_connections = 6\ninternal_key = \"the-key-of-this-cluster\"\n[peers]\n",
+        topology.database
+    );
+    for (role, addresses) in addresses {
+        let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}")).collect();
+        // A string takes whatever is written to it.
+        let _ = writeln!(text, "{role} = {urls:?}");
+    }
+    text + topology.settings
+}
