@@ -195,7 +195,8 @@ impl Server {
     fn validate(&self) -> Vec<String> {
         let mut wrong: Vec<String> = self.roles().err().into_iter().collect();
         let visible = self.internal_key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !self.internal_key.is_empty() && !((16..=256).contains(&self.internal_key.len()) && visible) {
+        let length = self.internal_key.len();
+        if length > 0 && !(visible && (16..=256).contains(&length)) {
             wrong.push("server.internal_key must have 16 to 256 visible ASCII characters, or be empty".to_owned());
         }
         if !(0..=600_000).contains(&self.announce_ms) {

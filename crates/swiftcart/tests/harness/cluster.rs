@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use tempfile::TempDir;
 
-use super::process::free_address;
-use super::server::Server;
+use super::process::{free_address, swiftcart};
+use super::server::{Server, said};
 
 /// What has processes of its own, besides the gateway; the provider that is built in rides with payments.
 pub(crate) const ROLES: [&str; 7] = ["identity", "catalog", "orders", "inventory", "payments", "delivery", "notifications"];
@@ -21,7 +21,9 @@ pub(crate) struct Topology<'a> {
     pub(crate) database: &'a str,
     /// How many processes of each role.
     pub(crate) copies: usize,
-    /// More settings, as lines of TOML with their sections: none that a cluster sets itself.
+    /// The address of the Kafka by which they hear each other; without one they read each other's outboxes.
+    pub(crate) kafka: Option<&'a str>,
+    /// More settings, as lines of TOML that begin in the section `[peers]`: none that a cluster sets itself.
     pub(crate) settings: &'a str,
 }
 
@@ -48,20 +50,22 @@ impl Cluster {
         let directory = || tempfile::tempdir().expect("a directory");
         let mut directories = vec![directory()];
         let addresses = ROLES.map(|role| (role, (0..topology.copies).map(|_| free_address()).collect::<Vec<_>>()));
-        let config = directories[0].path().join("cluster.toml");
-        std::fs::write(&config, settings_of(topology, &addresses)).expect("a file");
-        let config = config.display().to_string();
-        let mut start = |role: &str, address: String| {
+        let settings = settings_of(topology, &addresses);
+        let mut start = |role: &str, number: usize, address: String| {
+            let config = directories[0].path().join(format!("{role}-{number}.toml"));
+            let member = topology.kafka.map(|_| format!("member = \"{role}-{number}\"\n")).unwrap_or_default();
+            std::fs::write(&config, format!("{settings}{member}")).expect("a file");
+            let config = config.display().to_string();
             directories.push(directory());
             let data = directories.last().expect("a directory").path();
             Server::start_at(address, data, &["--config", &config, "--role", role])
         };
         let mut roles = BTreeMap::new();
         for (role, addresses) in addresses {
-            let servers = addresses.into_iter().map(|address| start(role, address)).collect();
+            let servers = addresses.into_iter().enumerate().map(|(number, address)| start(role, number, address)).collect();
             roles.insert(role, servers);
         }
-        let gateway = start("gateway", free_address());
+        let gateway = start("gateway", 0, free_address());
         Self { gateway, roles, _directories: directories }
     }
 
@@ -97,5 +101,20 @@ fn settings_of(topology: &Topology<'_>, addresses: &[(&str, Vec<String>)]) -> St
         // A string takes whatever is written to it.
         let _ = writeln!(text, "{role} = {urls:?}");
     }
-    text + topology.settings
+    text += topology.settings;
+    if let Some(kafka) = topology.kafka {
+        let prefix = testkit::topic_prefix();
+        text += &format!("\n[log]\nkind = \"kafka\"\n[kafka]\nservers = \"{kafka}\"\nprefix = \"{prefix}\"\nsession_ms = 6000\n");
+        ensure_topics(&text);
+    }
+    text
+}
+
+/// Makes the topics that settings ask for.
+fn ensure_topics(settings: &str) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("topics.toml");
+    std::fs::write(&config, settings).expect("a file");
+    let output = swiftcart().args(["topics", "ensure", "--config"]).arg(&config).output().expect("topics runs");
+    assert!(output.status.success(), "{}", said(&output));
 }
