@@ -23,7 +23,7 @@ pub(crate) struct Topology<'a> {
     pub(crate) copies: usize,
     /// The address of the Kafka by which they hear each other; without one they read each other's outboxes.
     pub(crate) kafka: Option<&'a str>,
-    /// More settings, as lines of TOML with their sections: none that a cluster sets itself.
+    /// More settings, as lines of TOML that begin in the section `[peers]`: none that a cluster sets itself.
     pub(crate) settings: &'a str,
 }
 
