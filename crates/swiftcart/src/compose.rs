@@ -214,12 +214,13 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     })
 }
 
-/// When events may go: where services read each other's outboxes, once all of `services` have heard them, in whichever process they are.
+/// When events may go: once all of `services` have heard them, in whichever process they are, or once they lie in Kafka.
 fn trim(log: &log::Config, services: &[Service]) -> Trim {
-    match log.kind {
-        Way::Outbox => Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services)),
-        Way::Kafka => Trim::once_relayed(log.keep_ms, log.trim_every_ms),
-    }
+    let once = match log.kind {
+        Way::Outbox => Trim::once_heard,
+        Way::Kafka => Trim::once_relayed,
+    };
+    once(log.keep_ms, log.trim_every_ms, Audience::of(services))
 }
 
 /// What the processes of the shop show each other. A shop of one process makes a key that nobody else knows.
