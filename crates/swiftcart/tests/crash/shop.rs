@@ -8,7 +8,7 @@ use crate::harness::{Bank, Server, free_address, migrate, swiftcart, until_lease
 use crate::traffic::Traffic;
 
 /// What happens seldom, or slowly, happens often and fast here.
-const HASTY: [(&str, &str); 5] = [
+pub(crate) const HASTY: [(&str, &str); 5] = [
     ("SWIFTCART__LOG__KEEP_MS", "500"),
     ("SWIFTCART__LOG__TRIM_EVERY_MS", "200"),
     ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
@@ -20,7 +20,7 @@ const HASTY: [(&str, &str); 5] = [
 const AUDITS_MAX: usize = 100;
 
 /// How many of a hundred questions to the provider go wrong.
-const FAULTS_PERCENT: u64 = 20;
+pub(crate) const FAULTS_PERCENT: u64 = 20;
 
 /// Where a shop keeps its rows.
 #[derive(Debug)]
@@ -151,14 +151,17 @@ impl Shop {
         if !content {
             faults.push(format!("{report:#}"));
         }
-        let (_, books) = self.bank.books(&self.bank.key());
-        for what in ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"] {
-            if books[what] != 0 {
-                faults.push(format!("by the provider's books, {what} is {}", books[what]));
-            }
-        }
+        faults.extend(faults_of_books(&self.bank));
         faults
     }
+}
+
+/// What is wrong by the provider's own books, once nobody is to have money set aside.
+pub(crate) fn faults_of_books(bank: &Bank) -> Vec<String> {
+    let (_, books) = bank.books(&bank.key());
+    let wrong = ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"];
+    let wrong = wrong.into_iter().filter(|what| books[what] != 0);
+    wrong.map(|what| format!("by the provider's books, {what} is {}", books[what])).collect()
 }
 
 fn owned(environment: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
