@@ -105,7 +105,10 @@ async fn siege(seed: u64) {
     let ended = began.elapsed();
     assert_eq!(siege.faults(), Vec::<String>::new(), "seed {seed} after {blows:?}");
     let orders = siege.orders(&token);
-    println!("seed {seed}: {copies} of each role, {orders} orders in {rounds} rounds, {blows:?}, {:.0} s", began.elapsed().as_secs_f64());
+    println!(
+        "seed {seed}: {copies} of each role, {orders} orders in {rounds} rounds, {blows:?}, {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
     println!("open {open:?} struck {struck:?} ended {ended:?}");
 }
 
