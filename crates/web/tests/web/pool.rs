@@ -171,13 +171,25 @@ async fn who_is_gone_is_not_asked_and_is_asked_again_when_it_is_there() {
 }
 
 #[tokio::test]
-async fn who_gives_no_sign_of_life_is_not_asked() {
-    let frozen = serve(|_| (SILENCE, String::new())).await;
-    let (peer, _) = pool_at(&[&frozen]);
-    until("it is found to be frozen", || !peer.standing()[0].well).await;
+async fn who_gives_no_sign_of_life_is_asked_only_if_nobody_else_is_there() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let count = busy.clone();
+    let silent = serve(move |asked: &Asked| match asked.path.as_str() {
+        "/livez" => (SILENCE, String::new()),
+        _ => (200, count.fetch_add(1, Ordering::SeqCst).to_string()),
+    });
+    let silent = silent.await;
+    let well = Counted::new(|_| 200).await;
+    let ((peer, _), (alone, _)) = (pool_at(&[&silent, &well.url]), pool_at(&[&silent]));
+    until("it is found to be silent", || !peer.standing()[0].well && !alone.standing()[0].well).await;
     let why = peer.standing()[0].why.clone().unwrap();
     assert!(why.contains("no sign of life"), "{why}");
-    assert!(!ask(&peer, "POST", &[]).await.unwrap_err().maybe_done, "nothing is sent there");
+    for _ in 0..4 {
+        ask(&peer, "POST", &[]).await.unwrap();
+    }
+    assert_eq!((busy.load(Ordering::SeqCst), well.asked()), (0, 4));
+    assert_eq!(ask(&alone, "POST", &[]).await.unwrap().status, 200, "it was only busy");
+    assert!(alone.standing()[0].well, "and an answer is a sign of life");
 }
 
 #[tokio::test]
