@@ -18,6 +18,7 @@ use crate::data_dir::DataDir;
 use crate::metrics::{self, Measured};
 use crate::peers::Peers;
 use crate::roles::Roles;
+use crate::sample::Site;
 use crate::settings::Settings;
 use crate::tables::{self, Copying, Parts};
 use crate::{admin, auditor};
@@ -311,6 +312,12 @@ impl Shop {
             said.push(running.events_said().await?);
         }
         Ok(said)
+    }
+
+    /// Where its sample is made.
+    pub(crate) fn site(&self) -> Site {
+        let (router, runtime, seal) = (self.router.clone(), self.runtime.clone(), self.seal.clone());
+        Site { router, runtime, seal, identity: self.identity.clone() }
     }
 
     /// Ends when the shop stops.
