@@ -50,7 +50,8 @@ impl Store {
         sqlite::Sqlite::open(path).map(|engine| Self(Engine::Sqlite(engine)))
     }
 
-    /// Connects to the PostgreSQL (15 or newer) at `url` with at most `connections` connections.
+    /// Connects to the PostgreSQL (15 or newer) at `url` with at most `connections` connections; by TLS if it holds
+    /// `sslmode=verify-full`, with `sslrootcert=FILE` for roots other than the system's.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if it does not answer or is too old; [`Error::Broken`] if the URL is none.
