@@ -1,6 +1,8 @@
 //! A gateway before a service that answers on a real socket: everything passes as if the service had been asked itself, and
 //! where it does not answer that is said. Leaves what is tried again to the tests of `web`.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without, it may end by")]
+
 use std::sync::Arc;
 
 use kernel::{Fault, Runtime};
