@@ -170,7 +170,7 @@ async fn a_service_that_does_not_answer_is_named_and_nothing_is_claimed_that_is_
         (&hangs_up, post().key("k"), &unknown),
     ];
     for (url, call, expected) in cases {
-        let reply = ask(&gateway(&[url.clone()]), call).await;
+        let reply = ask(&gateway(std::slice::from_ref(url)), call).await;
         assert_eq!(refusal(&reply), *expected, "{url}");
         assert_eq!(reply.json::<Json>().unwrap()["service"], "things");
         assert_eq!(reply.header("retry-after"), Some("1"));
