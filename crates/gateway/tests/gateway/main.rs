@@ -1,6 +1,8 @@
 //! A gateway before a service that answers on a real socket: everything passes as if the service had been asked itself, and
 //! where it does not answer that is said. Leaves what is tried again to the tests of `web`.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without, it may end by")]
+
 use std::sync::Arc;
 
 use kernel::{Fault, Runtime};
@@ -168,7 +170,7 @@ async fn a_service_that_does_not_answer_is_named_and_nothing_is_claimed_that_is_
         (&hangs_up, post().key("k"), &unknown),
     ];
     for (url, call, expected) in cases {
-        let reply = ask(&gateway(&[url.clone()]), call).await;
+        let reply = ask(&gateway(std::slice::from_ref(url)), call).await;
         assert_eq!(refusal(&reply), *expected, "{url}");
         assert_eq!(reply.json::<Json>().unwrap()["service"], "things");
         assert_eq!(reply.header("retry-after"), Some("1"));

@@ -147,7 +147,7 @@ async fn who_fails_again_and_again_is_left_alone_and_then_asked_by_one_request_a
 #[tokio::test]
 async fn repetitions_are_few_beside_the_requests() {
     // Neither fails often enough on end to be left alone.
-    let often = |asked: usize| if asked % FAILURES == 0 { 200 } else { HANG_UP };
+    let often = |asked: usize| if asked.is_multiple_of(FAILURES) { 200 } else { HANG_UP };
     let (first, second) = (Counted::new(often).await, Counted::new(often).await);
     let (peer, _) = pool_at(&[&first.url, &second.url]);
     let requests = 400;
