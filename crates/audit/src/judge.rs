@@ -43,6 +43,7 @@ use Allowed::{AllBut, Only};
 use Machine::{Delivery, Hold, Payment};
 
 const PROMISED: &[&str] = &["confirmed", "picking", "ready", "out-for-delivery", "delivery-failed"];
+const ON_ITS_WAY: &[&str] = &["confirmed", "picking", "ready", "out-for-delivery"];
 const GOODS_SET_ASIDE: &[&str] = &["confirmed", "picking", "ready", "out-for-delivery", "delivery-failed", "returning"];
 
 const NOTHING_HELD: &[&str] = &[NONE, "rejected", "released", "expired"];
@@ -55,7 +56,9 @@ static DEMANDS: [Demand; 15] = [
     Demand::new(&["authorised"], "authorised-order-has-money", Payment, Only(&["authorised"])),
     Demand::new(GOODS_SET_ASIDE, "promised-order-has-hold", Hold, Only(&["committed"])),
     Demand::new(PROMISED, "promised-order-has-money", Payment, Only(&["authorised"])),
-    Demand::new(PROMISED, "promised-order-has-delivery", Delivery, AllBut(NOTHING_BROUGHT)),
+    Demand::new(ON_ITS_WAY, "promised-order-has-delivery", Delivery, AllBut(NOTHING_BROUGHT)),
+    // A courier may turn back of their own accord, before the store has decided whether it is tried again.
+    Demand::new(&["delivery-failed"], "promised-order-has-delivery", Delivery, AllBut(&[NONE, "cancelled", "withdrawn"])),
     Demand::new(&["out-for-delivery"], "order-on-its-way-was-picked-up", Delivery, Only(PICKED_UP)),
     Demand::new(&["returning"], "recalled-order-keeps-its-money", Payment, Only(&["authorised", "expired"])),
     Demand::new(&["delivered"], "delivered-order-consumed-hold", Hold, Only(&["consumed"])),
@@ -272,6 +275,7 @@ mod tests {
             "picking/committed/authorised/unassigned",
             "out-for-delivery/committed/authorised/to-dropoff",
             "delivery-failed/committed/authorised/failed",
+            "delivery-failed/committed/authorised/returned",
             "returning/committed/authorised/returning",
             "returning/committed/expired/returned",
             "cancelling/released/unknown/returned",
@@ -300,7 +304,7 @@ mod tests {
             ("confirmed/committed/voided/created", "promised-order-has-money"),
             ("picking/committed/-/created", "promised-order-has-money"),
             ("picking/committed/authorised/-", "promised-order-has-delivery"),
-            ("delivery-failed/committed/authorised/returned", "promised-order-has-delivery"),
+            ("delivery-failed/committed/authorised/cancelled", "promised-order-has-delivery"),
             ("out-for-delivery/committed/authorised/assigned", "order-on-its-way-was-picked-up"),
             ("returning/committed/voided/returning", "recalled-order-keeps-its-money"),
             ("delivered/committed/captured/delivered", "delivered-order-consumed-hold"),
