@@ -57,7 +57,7 @@ impl Config {
                 wrong.push(format!("identity.{rule}"));
             }
         };
-        check((60_000..=86_400_000).contains(&self.token_ttl_ms), "token_ttl_ms must be from 60000 to 86400000");
+        check((1000..=86_400_000).contains(&self.token_ttl_ms), "token_ttl_ms must be from 1000 to 86400000");
         check((1..=64).contains(&self.hashes_max), "hashes_max must be from 1 to 64");
         check(self.hashes_waiting_max <= 1024, "hashes_waiting_max must be at most 1024");
         check((1..=1000).contains(&self.attempts_free_max), "attempts_free_max must be from 1 to 1000");

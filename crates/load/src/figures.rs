@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contracts::{CartId, OrderId};
 use hdrhistogram::Histogram;
-use kernel::Millis;
+use kernel::{Millis, Timestamp};
 use serde::Serialize;
 
 /// An order that the shop acknowledged, and what is needed to ask for it again.
@@ -61,18 +61,18 @@ impl Figures {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The shop has acknowledged an order, so long after it was sent.
-    pub(crate) fn acknowledge(&self, order: Acknowledged, after_ms: Millis) {
+    /// The shop has acknowledged an order that was sent then.
+    pub(crate) fn acknowledge(&self, order: Acknowledged, sent: Timestamp, now: Timestamp) {
         let mut counts = self.lock();
         counts.acknowledged.push(order);
-        record(&mut counts.durable, after_ms);
+        record(&mut counts.durable, sent, now);
     }
 
-    /// An order was seen confirmed, so long after it was sent.
-    pub(crate) fn confirm(&self, after_ms: Millis) {
+    /// An order that was sent then was seen confirmed.
+    pub(crate) fn confirm(&self, sent: Timestamp, now: Timestamp) {
         let mut counts = self.lock();
         counts.confirmed += 1;
-        record(&mut counts.confirming, after_ms);
+        record(&mut counts.confirming, sent, now);
     }
 
     /// An order has ended.
@@ -211,32 +211,32 @@ impl Summary {
 }
 
 /// Percentiles in milliseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize)]
 pub struct Latency {
     /// Half are no slower.
-    pub p50_ms: u64,
+    pub p50_ms: f64,
     /// Nine of ten are no slower.
-    pub p90_ms: u64,
+    pub p90_ms: f64,
     /// Ninety-nine of a hundred are no slower.
-    pub p99_ms: u64,
+    pub p99_ms: f64,
     /// None is slower.
-    pub max_ms: u64,
+    pub max_ms: f64,
 }
 
 impl Latency {
     fn of(histogram: Option<&Histogram<u64>>) -> Self {
         histogram.map_or_else(Self::default, |histogram| Self {
-            p50_ms: histogram.value_at_quantile(0.5),
-            p90_ms: histogram.value_at_quantile(0.9),
-            p99_ms: histogram.value_at_quantile(0.99),
-            max_ms: histogram.max(),
+            p50_ms: milliseconds(histogram.value_at_quantile(0.5)),
+            p90_ms: milliseconds(histogram.value_at_quantile(0.9)),
+            p99_ms: milliseconds(histogram.value_at_quantile(0.99)),
+            max_ms: milliseconds(histogram.max()),
         })
     }
 }
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 {} ms, p90 {} ms, p99 {} ms, max {} ms", self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms)
+        write!(f, "p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, max {:.1} ms", self.p50_ms, self.p90_ms, self.p99_ms, self.max_ms)
     }
 }
 
@@ -274,19 +274,25 @@ fn list(counts: &BTreeMap<String, u64>) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-fn record(histogram: &mut Option<Histogram<u64>>, after_ms: Millis) {
+/// Keeps how long it took, in microseconds.
+fn record(histogram: &mut Option<Histogram<u64>>, sent: Timestamp, now: Timestamp) {
     if histogram.is_none() {
         // Three digits, of whatever length: it grows by itself.
         *histogram = Histogram::new(3).ok();
     }
     if let Some(histogram) = histogram {
         // It can only fail where it could not grow any more, at lengths that no run has.
-        let _ = histogram.record(u64::try_from(after_ms).unwrap_or_default());
+        let _ = histogram.record(u64::try_from(now.as_micros() - sent.as_micros()).unwrap_or_default());
     }
 }
 
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "figures for people: 2^53 microseconds are enough")]
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1000.0
 }
 
 #[allow(clippy::cast_precision_loss, reason = "figures for people: 2^53 milliseconds are enough")]
@@ -302,7 +308,10 @@ fn rate(count: u64, elapsed_ms: Millis) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{Bucket, Draw, Id, Timestamp};
+    use kernel::{Bucket, Draw, Id};
+
+    /// When everything is sent here.
+    const SENT: Timestamp = Timestamp::from_millis(1);
 
     fn order(seed: u64) -> Acknowledged {
         let id = Id::new(Timestamp::from_millis(1), Bucket(1), &mut Draw::seeded(seed));
@@ -313,10 +322,10 @@ mod tests {
     fn figures_add_up() {
         let figures = Figures::default();
         for seed in 0..5 {
-            figures.acknowledge(order(seed), 10 + i64::try_from(seed).unwrap_or_default());
+            figures.acknowledge(order(seed), SENT, SENT.plus_ms(10 + i64::try_from(seed).unwrap_or_default()));
         }
-        figures.confirm(40);
-        figures.confirm(60);
+        figures.confirm(SENT, SENT.plus_ms(40));
+        figures.confirm(SENT, SENT.plus_ms(60));
         figures.end(Ended::Delivered);
         figures.end(Ended::Refused("stock".to_owned()));
         figures.end(Ended::Refused("slot".to_owned()));
@@ -327,7 +336,8 @@ mod tests {
         let summary = figures.summary(2000, 7);
         assert_eq!((summary.placed, summary.confirmed, summary.delivered, summary.open), (5, 2, 1, 2));
         assert_eq!((summary.refused["stock"], summary.refused["slot"], summary.turned_away["store-paused"]), (1, 1, 1));
-        assert_eq!((summary.durable.p50_ms, summary.durable.max_ms, summary.confirming.max_ms), (12, 14, 60));
+        let whole_ms = [summary.durable.p50_ms, summary.durable.max_ms, summary.confirming.max_ms].map(f64::floor);
+        assert_eq!(format!("{whole_ms:?}"), "[12.0, 14.0, 60.0]");
         assert!((summary.orders_per_s - 2.5).abs() < 1e-9);
         assert!(summary.adds_up() && !summary.is_clean(), "two are open");
     }
@@ -335,16 +345,16 @@ mod tests {
     #[test]
     fn long_waits_are_not_cut() {
         let figures = Figures::default();
-        [5, 90_000, 3].iter().for_each(|after_ms| figures.confirm(*after_ms));
+        [5, 90_000, 3].iter().for_each(|after_ms| figures.confirm(SENT, SENT.plus_ms(*after_ms)));
         let confirming = figures.summary(1, 0).confirming;
-        assert_eq!(confirming.p50_ms, 5);
-        assert!((90_000..90_100).contains(&confirming.max_ms), "{confirming}");
+        assert!((5.0..5.1).contains(&confirming.p50_ms), "{confirming}");
+        assert!((90_000.0..90_100.0).contains(&confirming.max_ms), "{confirming}");
     }
 
     #[test]
     fn a_basket_that_is_not_accounted_for_is_noticed() {
         let figures = Figures::default();
-        figures.acknowledge(order(1), 1);
+        figures.acknowledge(order(1), SENT, SENT);
         figures.end(Ended::Delivered);
         figures.finish_basket();
         assert!(figures.summary(1, 0).is_clean());

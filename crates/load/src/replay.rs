@@ -45,6 +45,8 @@ pub struct Replay {
     pub json: Option<PathBuf>,
     /// How shoppers pay.
     pub mix: TokenMix,
+    /// Whether orders are left unverified and the shop unaudited at the end: for figures of the orders alone.
+    pub unaudited: bool,
     /// After how long without any success the run is given up.
     pub give_up_after_ms: Millis,
     /// How long the shop may take to come to rest before it is audited as it is.
@@ -66,6 +68,7 @@ impl Replay {
             troubles_percent: 0,
             json: None,
             mix: TokenMix::default(),
+            unaudited: false,
             give_up_after_ms: 60_000,
             settle_within_ms: 120_000,
         }
@@ -105,8 +108,10 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
 
     let mut summary = world.figures.summary(elapsed_ms, client.repeats());
     summary.faults = left.into_iter().filter_map(Result::err).map(|error| format!("staff: {error}")).collect();
-    summary.faults.extend(settle::verify(&client, &world.figures.acknowledged()).await?);
-    summary.audit = Some(settle::audit_at_rest(&runtime, &admin, &options.urls[0], options.settle_within_ms).await?);
+    if !options.unaudited {
+        summary.faults.extend(settle::verify(&client, &world.figures.acknowledged()).await?);
+        summary.audit = Some(settle::audit_at_rest(&runtime, &admin, &options.urls[0], options.settle_within_ms).await?);
+    }
     if let Some(path) = &options.json {
         settle::write_json(path, &summary)?;
     }

@@ -295,10 +295,10 @@ async fn buy(
         }
     };
     let acknowledged = Acknowledged { order: order.id, cart: quoted.cart, capability: quoted.capability.clone() };
-    figures.acknowledge(acknowledged, runtime.now().since_ms(sent));
+    figures.acknowledge(acknowledged, sent, runtime.now());
     match come_away(client, order, &quoted.capability).await? {
         Came::Promised(order) => {
-            figures.confirm(runtime.now().since_ms(sent));
+            figures.confirm(sent, runtime.now());
             Ok((Some(order), quoted))
         }
         Came::Told(reason) => {

@@ -239,7 +239,7 @@ impl Shopping {
             Err(Told(reason)) => return Ok(told_before(reason, slot)),
         };
         let acknowledged = Acknowledged { order: order.id, cart: quoted.cart, capability: quoted.capability.clone() };
-        self.world.figures.acknowledge(acknowledged, self.world.runtime().now().since_ms(sent));
+        self.world.figures.acknowledge(acknowledged, sent, self.world.runtime().now());
         if let Some(trouble) = errand.trouble {
             self.world.plans.plan(order.id, trouble);
         }
@@ -264,7 +264,7 @@ impl Shopping {
         loop {
             if !confirmed && order.is_promised() {
                 confirmed = true;
-                self.world.figures.confirm(self.world.runtime().now().since_ms(sent));
+                self.world.figures.confirm(sent, self.world.runtime().now());
             }
             if let Some(pin) = &order.delivery.pin {
                 self.world.pins.tell(order.id, pin);

@@ -20,6 +20,9 @@ impl Default for TokenMix {
 }
 
 impl TokenMix {
+    /// Every card succeeds at once.
+    pub const SMOOTH: Self = Self { declined_per_mille: 0, timeout_after_per_mille: 0, timeout_before_per_mille: 0 };
+
     pub(crate) fn draw(self, draw: &mut Draw) -> &'static str {
         let at = draw.below(1000);
         let declined = self.declined_per_mille;

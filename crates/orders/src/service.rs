@@ -137,7 +137,8 @@ fn new_order(work: &mut Work<'_>, place: &PlaceOrder, cart: &Cart) -> Order {
     Order {
         id: OrderId(work.new_id(cart.id.bucket())),
         cart: cart.id,
-        customer: place.customer,
+        // Also where their token has run out and the cart's capability spoke for them.
+        customer: place.customer.or(cart.owner),
         store: quote.store,
         contact: place.contact.clone(),
         address: cart.address.clone(),

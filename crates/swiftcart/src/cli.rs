@@ -270,6 +270,9 @@ pub(crate) struct Replay {
     /// Let so many of a hundred orders meet a trouble on purpose: another card, a short pick, goods that come back, a refund.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
     pub(crate) troubles: u64,
+    /// For figures of orders alone: every card succeeds, and nothing is verified or audited at the end.
+    #[arg(long, conflicts_with = "troubles")]
+    pub(crate) figures_only: bool,
     /// After how many seconds without any success to give up.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=3600))]
     pub(crate) give_up_after_s: i64,

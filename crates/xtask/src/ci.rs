@@ -66,6 +66,16 @@ pub fn crash(seeds: u64, first: u64) -> Result<u8> {
     servers::run_beside(&Kind::ALL, &mut command)
 }
 
+/// Takes each role of a shop away in turn, tells what went on meanwhile, and returns the exit code.
+///
+/// # Errors
+/// When a server or cargo does not start.
+pub fn isolation() -> Result<u8> {
+    let mut command = with(&["test", "-p", "swiftcart", "--features", "fail-points", "--test", "story", "a_role_that_is_away"]);
+    command.args(["--", "--nocapture"]).env("SWIFTCART_ISOLATION", "all");
+    servers::run_beside(&Kind::ALL, &mut command)
+}
+
 /// The exit code to pass on for a process that ended; one that a signal ended counts as the shell counts it.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use xtask::servers::{self, Kind};
-use xtask::{ci, fail_points, loc};
+use xtask::{ci, fail_points, loc, shapes};
 
 const HELP: &str = "\
 The chores of this repository.
@@ -20,6 +20,9 @@ Commands:
   crash [--seeds N] [--first S]
                          Kill, freeze and cut off a shop under load, one storm for each of N seeds
                          (10 unless told) from S (1 unless told) on.
+  isolation              Kill and freeze each role of a shop in turn, and tell what went on meanwhile.
+  shapes [--orders N]    Measure a shop in every shape under the same load of N orders (1000 unless
+                         told), as it is released: needs minutes, and the machine to itself.
   postgres               Start a private PostgreSQL, print its address, and keep it until Ctrl-C
                          or the end of input.
   postgres -- COMMAND…   Run COMMAND beside a private PostgreSQL and pass its exit code on.
@@ -51,6 +54,8 @@ enum Request {
     Help,
     Test(Vec<OsString>),
     Crash { seeds: u64, first: u64 },
+    Isolation,
+    Shapes { orders: usize },
     Serve(&'static [Kind], Vec<OsString>),
     Keep(Kind, Vec<PathBuf>),
     Ci,
@@ -80,6 +85,8 @@ fn run(request: Request) -> Result<u8> {
         Request::Help => print!("{HELP}"),
         Request::Test(args) => return ci::test(&args),
         Request::Crash { seeds, first } => return ci::crash(seeds, first),
+        Request::Isolation => return ci::isolation(),
+        Request::Shapes { orders } => shapes::run(orders)?,
         Request::Serve(kinds, command) => return servers::serve(kinds, &command),
         Request::Keep(kind, programs) => servers::keep(kind, &programs)?,
         Request::Ci => return ci::run(),
@@ -100,6 +107,8 @@ fn parse(mut args: Vec<OsString>) -> Result<Request, String> {
     match command.to_str() {
         Some("test") => Ok(Request::Test(trailing("test", args)?)),
         Some("crash") => storms(&args),
+        Some("isolation") => alone("isolation", &args, Request::Isolation),
+        Some("shapes") => orders(&args),
         Some("postgres") => Ok(Request::Serve(&[Kind::Postgres], trailing("postgres", args)?)),
         Some("kafka") => Ok(Request::Serve(&[Kind::Kafka], trailing("kafka", args)?)),
         Some("servers") => Ok(Request::Serve(&Kind::ALL, trailing("servers", args)?)),
@@ -120,16 +129,27 @@ fn asks_for_help(arg: &OsString) -> bool {
 /// How many storms, and from which seed on.
 fn storms(args: &[OsString]) -> Result<Request, String> {
     let (mut seeds, mut first) = (10, 1);
-    for pair in args.chunks(2) {
-        let number = pair.get(1).and_then(|value| value.to_str()).and_then(|value| value.parse().ok());
-        let place = match pair[0].to_str() {
-            Some("--seeds") => &mut seeds,
-            Some("--first") => &mut first,
-            _ => return Err(format!("`crash` does not know `{}`", pair[0].display())),
-        };
-        *place = number.ok_or_else(|| format!("`{}` needs a number", pair[0].display()))?;
-    }
+    numbers("crash", args, &mut [("--seeds", &mut seeds), ("--first", &mut first)])?;
     Ok(Request::Crash { seeds, first })
+}
+
+/// How many orders each shape is measured with.
+fn orders(args: &[OsString]) -> Result<Request, String> {
+    let mut orders = 1000;
+    numbers("shapes", args, &mut [("--orders", &mut orders)])?;
+    let orders = usize::try_from(orders).ok().filter(|orders| *orders > 0);
+    orders.map(|orders| Request::Shapes { orders }).ok_or_else(|| "`--orders` needs a number above 0".to_owned())
+}
+
+/// Reads options with a number each.
+fn numbers(command: &str, args: &[OsString], options: &mut [(&str, &mut u64)]) -> Result<(), String> {
+    for pair in args.chunks(2) {
+        let place = options.iter_mut().find(|(name, _)| pair[0] == *name);
+        let (name, place) = place.ok_or_else(|| format!("`{command}` does not know `{}`", pair[0].display()))?;
+        let number = pair.get(1).and_then(|value| value.to_str()).and_then(|value| value.parse().ok());
+        **place = number.ok_or_else(|| format!("`{name}` needs a number"))?;
+    }
+    Ok(())
 }
 
 /// Which server is to be kept, and where its programs are.
@@ -179,6 +199,9 @@ mod tests {
         assert_eq!(read("keep kafka java jars"), Ok(Request::Keep(Kind::Kafka, vec!["java".into(), "jars".into()])));
         assert_eq!(read("crash"), Ok(Request::Crash { seeds: 10, first: 1 }));
         assert_eq!(read("crash --first 7 --seeds 3"), Ok(Request::Crash { seeds: 3, first: 7 }));
+        assert_eq!(read("isolation"), Ok(Request::Isolation));
+        assert_eq!(read("shapes"), Ok(Request::Shapes { orders: 1000 }));
+        assert_eq!(read("shapes --orders 50"), Ok(Request::Shapes { orders: 50 }));
         assert_eq!(read("ci"), Ok(Request::Ci));
         assert_eq!(read("fail-points"), Ok(Request::FailPoints));
         assert_eq!(read("loc"), Ok(Request::Loc));
@@ -197,6 +220,7 @@ mod tests {
             ("crash 5", "`5`"),
             ("keep zookeeper", "`zookeeper`"),
             ("crash --seeds", "a number"),
+            ("shapes --orders 0", "a number"),
         ] {
             assert!(read(line).is_err_and(|told| told.contains(complaint)), "{line}");
         }

@@ -6,7 +6,7 @@
 //! test nor Ctrl-C leaves a server or its directory behind. Words on that input, a line each, make it misbehave (see
 //! [`keep`]); tests that want a server of their own for this find the keeper's command in [`Kind::keeper_variable`].
 
-mod home;
+pub(crate) mod home;
 mod kafka;
 mod packages;
 mod postgres;
@@ -148,6 +148,24 @@ impl Private {
         Ok(self)
     }
 
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where to connect.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The keeper's process, below which all of the server's are.
+    #[must_use]
+    pub fn keeper(&self) -> u32 {
+        self.keeper.id()
+    }
+
     /// Tells a command where the server is, and how to start another.
     fn tell(&self, command: &mut Command) {
         for variable in self.kind.address_variables() {
@@ -157,7 +175,10 @@ impl Private {
     }
 
     /// Stops the server and removes its directory.
-    fn stop(mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it does not stop cleanly.
+    pub fn stop(mut self) -> Result<()> {
         let name = self.kind.name();
         let status = self.close().with_context(|| format!("the keeper of the private {name} cannot be waited for"))?;
         ensure!(status.success(), "the private {name} did not stop cleanly ({status})");

@@ -25,6 +25,7 @@ testkit::on_both! {
     a_living_quote_binds_prices_and_not_what_is_sold
     a_restart_changes_nothing_for_a_shopper
     a_repeat_without_the_token_that_ran_out_is_still_a_repeat
+    what_is_ordered_after_the_token_ran_out_is_still_the_customers
     the_request_is_named_in_every_event_it_causes
 }
 
@@ -263,6 +264,20 @@ async fn a_repeat_without_the_token_that_ran_out_is_still_a_repeat(engine: Engin
     let again = shop.send(ask()).await;
     assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, Some("true")));
     assert_eq!(body(&again)["id"], body(&reply)["id"]);
+    shop.close().await;
+}
+
+async fn what_is_ordered_after_the_token_ran_out_is_still_the_customers(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let ada = shop.customer(20);
+    let reply = shop.send(Call::post("/v1/carts").bearer(&ada).key("mine").json(&new_cart(&[("MILK", 3)]))).await;
+    let view = body(&reply);
+    let cart = Cart { id: text(&view["id"]), capability: text(&view["capability"]) };
+    let quote = shop.quote(&cart).await;
+    let placed = shop.order(&cart, &quote).await;
+    assert_eq!(placed.status, 201, "{placed:?}");
+    let found = body(&shop.send(Call::get("/v1/me/orders").bearer(&ada)).await);
+    assert_eq!(found["items"][0]["id"], body(&placed)["id"]);
     shop.close().await;
 }
 

@@ -12,6 +12,9 @@ use super::server::{Server, said};
 /// What has processes of its own, besides the gateway; the provider that is built in rides with payments.
 pub(crate) const ROLES: [&str; 7] = ["identity", "catalog", "orders", "inventory", "payments", "delivery", "notifications"];
 
+/// By what its processes know each other.
+pub(crate) const INTERNAL_KEY: &str = "the-key-of-this-cluster";
+
 /// How often it is looked whether the sample shop is made, before that counts as never.
 const LOOKS_MAX: u32 = 1_000_000;
 
@@ -83,9 +86,14 @@ impl Cluster {
         Self { gateway, roles, environment, _directories: directories }
     }
 
-    /// The processes of a role.
-    pub(crate) fn of(&mut self, role: &str) -> &mut [Server] {
-        self.roles.get_mut(role).expect("a role")
+    /// The first process of a role, or the gateway.
+    pub(crate) fn process(&self, role: &str) -> &Server {
+        if role == "gateway" { &self.gateway } else { &self.roles[role][0] }
+    }
+
+    /// The same, to be started again.
+    pub(crate) fn process_mut(&mut self, role: &str) -> &mut Server {
+        if role == "gateway" { &mut self.gateway } else { &mut self.roles.get_mut(role).expect("a role")[0] }
     }
 
     /// One process of a role, or the gateway, which there is once.
@@ -121,7 +129,7 @@ impl Cluster {
 
 fn settings_of(topology: &Topology<'_>, addresses: &[(&str, Vec<String>)]) -> String {
     let mut text = format!(
-        "[server]\ndatabase = \"{}\"\ndatabase_connections = 6\ninternal_key = \"the-key-of-this-cluster\"\n[peers]\n",
+        "[server]\ndatabase = \"{}\"\ndatabase_connections = 6\ninternal_key = \"{INTERNAL_KEY}\"\n[peers]\n",
         topology.database
     );
     for (role, addresses) in addresses {

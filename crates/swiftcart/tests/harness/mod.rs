@@ -10,7 +10,7 @@ mod requests;
 mod server;
 
 pub(crate) use bank::Bank;
-pub(crate) use cluster::{Cluster, ROLES, Topology};
+pub(crate) use cluster::{Cluster, INTERNAL_KEY, ROLES, Topology};
 pub(crate) use process::{free_address, swiftcart};
 pub(crate) use requests::{request, send_form};
 pub(crate) use server::{Server, baskets, bearer, migrate, nothing_was_found, said, until_leases_pass_on};

@@ -3,8 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// How long an answer may take: whoever is frozen is not waited for for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// One request; `None` if nobody is there or goes away meanwhile.
 pub(crate) fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, Value)> {
@@ -28,6 +32,7 @@ fn request_of(address: &str, kind: &str, method: &str, path: &str, headers: &str
 
 fn exchange(address: &str, kind: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{headers}\r\n"

@@ -10,7 +10,7 @@ use crate::harness::{Server, request, send_form};
 const LOOKS_MAX: u32 = 20_000;
 
 /// Where the shopper lives: the zone of one store of the sample shop.
-const HOME: (f64, f64) = (33.7725, -84.3655);
+pub(crate) const HOME: (f64, f64) = (33.7725, -84.3655);
 
 /// A store with what belongs to it.
 #[derive(Clone)]
@@ -57,14 +57,8 @@ impl Till {
         let (lat, lon) = HOME;
         let (_, reach) = server.request("GET", &format!("/v1/reach?lat={lat}&lon={lon}"), "", "").expect("an answer");
         let store = text(&reach["stores"][0]["store"]);
-        let logins: Value = serde_json::from_slice(&std::fs::read(server.logins()).expect("logins")).expect("logins are JSON");
-        let works_here = |login: &Value, wanted: &str| {
-            let roles = login["roles"].as_array().cloned().unwrap_or_default();
-            roles.iter().any(|role| role["role"] == wanted && (role["store"].is_null() || role["store"] == store.as_str()))
-        };
         let of = |people: &str, role: &str| -> Vec<String> {
-            let people = logins[people].as_array().cloned().unwrap_or_default();
-            people.iter().filter(|login| works_here(login, role)).map(|login| sign_in(server, login)).collect()
+            people_of(server, &store, people, role).iter().map(|login| sign_in(server, login)).collect()
         };
         let (manager, picker) = (of("staff", "manager").remove(0), of("staff", "picker").remove(0));
         let couriers = of("couriers", "courier");
@@ -369,6 +363,21 @@ fn courier_path(order: &Placed, step: &str) -> String {
     format!("/v1/{whose}/{}/{step}", order.id)
 }
 
+/// Everybody's logins.
+pub(crate) fn logins_of(server: &Server) -> Value {
+    serde_json::from_slice(&std::fs::read(server.logins()).expect("logins")).expect("logins are JSON")
+}
+
+/// The logins of those among `people` who have `role` in `store`, or everywhere.
+pub(crate) fn people_of(server: &Server, store: &str, people: &str, role: &str) -> Vec<Value> {
+    let works_here = |login: &Value| {
+        let roles = login["roles"].as_array().cloned().unwrap_or_default();
+        roles.iter().any(|held| held["role"] == role && (held["store"].is_null() || held["store"] == store))
+    };
+    let people = logins_of(server)[people].as_array().cloned().unwrap_or_default();
+    people.into_iter().filter(works_here).collect()
+}
+
 fn sign_in(server: &Server, login: &Value) -> String {
     let body = json!({ "email": login["email"], "password": login["password"] }).to_string();
     let (status, answer) = server.request("POST", "/v1/sign-in", "", &body).expect("sign-in is answered");
@@ -377,7 +386,7 @@ fn sign_in(server: &Server, login: &Value) -> String {
 }
 
 /// A key that nobody has used.
-fn fresh_key() -> String {
+pub(crate) fn fresh_key() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static KEYS: AtomicU64 = AtomicU64::new(0);
     format!("key-of-the-stories-{}-{}", std::process::id(), KEYS.fetch_add(1, Ordering::Relaxed))

@@ -1,4 +1,4 @@
-//! The directory that holds all of a private server, and what else servers of every kind need: a free port, the end of a log.
+//! The directory that holds all of a private server, or of whatever else is started for a while, and what else servers of every kind need: a free port, the end of a log.
 //! It leaves what lies in the directory to the server.
 
 use std::fs::{DirBuilder, File};
@@ -14,13 +14,13 @@ const LOG_TAIL_LINES: usize = 40;
 
 /// A directory with data, sockets and the log; it is removed when dropped.
 #[derive(Debug)]
-pub(super) struct Home {
-    pub(super) path: PathBuf,
+pub(crate) struct Home {
+    pub(crate) path: PathBuf,
 }
 
 impl Home {
     /// A new directory in `parent`, open to its owner only.
-    pub(super) fn make(parent: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn make(parent: &Path, name: &str) -> Result<Self> {
         let nanoseconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.subsec_nanos());
         let path = parent.join(format!("swiftcart-{name}-{}-{nanoseconds}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make the directory {}", path.display()))?;
@@ -51,7 +51,7 @@ impl Drop for Home {
 }
 
 /// A port that nobody listens on now.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port on 127.0.0.1")?;
     Ok(listener.local_addr().context("a bound socket has an address")?.port())
 }
