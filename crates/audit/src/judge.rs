@@ -52,7 +52,7 @@ const NOTHING_BROUGHT: &[&str] = &[NONE, "cancelled", "withdrawn", "returned"];
 const PICKED_UP: &[&str] = &["picked-up", "to-dropoff", "at-dropoff", "failed", "delivered"];
 const TAKEN: &[&str] = &["captured", "partially-refunded", "refunded", "disputed"];
 
-static DEMANDS: [Demand; 15] = [
+static DEMANDS: [Demand; 16] = [
     Demand::new(&["authorised"], "authorised-order-has-money", Payment, Only(&["authorised"])),
     Demand::new(GOODS_SET_ASIDE, "promised-order-has-hold", Hold, Only(&["committed"])),
     Demand::new(PROMISED, "promised-order-has-money", Payment, Only(&["authorised"])),
