@@ -26,6 +26,7 @@ pub fn service(_config: &Config) -> engine::Service {
         subscriptions: events::subscriptions(),
         timers: Vec::new(),
         jobs: jobs::jobs(),
+        ages: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ pub fn service(config: &Config) -> engine::Service {
         subscriptions: events::subscriptions(config),
         timers: jobs::timers(config),
         jobs: jobs::jobs(config),
+        ages: Vec::new(),
     }
 }
 

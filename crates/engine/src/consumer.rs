@@ -107,6 +107,8 @@ struct Held {
     /// How often it was read again.
     tries: u32,
     again_at: Timestamp,
+    /// Since when the place stays; the event itself may be somewhat older.
+    since: Timestamp,
     /// Whether what was missing has come.
     healed: bool,
 }
@@ -245,6 +247,9 @@ impl Following<'_> {
     /// What the cursors said to a batch of one subscription; nothing if it cannot be decided for now.
     async fn apply(&self, at: usize, batch: Vec<(LogEvent, i64)>) -> Result<Option<Vec<Admission>>, Fault> {
         let (subscription, handle) = (&self.consumer.subscriptions[at], &self.consumer.handle);
+        if let Some((oldest, _)) = batch.first() {
+            subscription.lag(self.consumer.taken).stands(oldest.said_at());
+        }
         let mut pause_ms = FAILED_PAUSE_MS.0;
         for _ in 0..TRIES_MAX {
             if subscription.breaker.stopped().is_some() || batch.is_empty() {
@@ -268,10 +273,11 @@ impl Following<'_> {
 
     /// Notes what a cursor said: a partition is held from the first record on that came too early, until that has been applied.
     fn note(&mut self, partition: &Partition, offset: i64, seq: i64, admission: Admission) {
-        let again_at = self.now().plus_ms(HEAL_MS.0);
+        let since = self.now();
+        let again_at = since.plus_ms(HEAL_MS.0);
         let Some(standing) = self.partitions.get_mut(partition) else { return };
         match (admission, &mut standing.held) {
-            (Admission::Gap, None) => standing.held = Some(Held { offset, seq, tries: 0, again_at, healed: false }),
+            (Admission::Gap, None) => standing.held = Some(Held { offset, seq, tries: 0, again_at, since, healed: false }),
             (Admission::Gap | Admission::Seen, _) | (Admission::Next, None) => {}
             // What was missing is there: those that came too early are read once more.
             (Admission::Next, Some(held)) => held.healed = true,
@@ -361,6 +367,11 @@ impl Following<'_> {
             *unread.entry(self.consumer.subscriptions[*at].to).or_default() += left;
         }
         self.consumer.unread.lock().unwrap_or_else(PoisonError::into_inner).extend(unread);
+        for (at, subscription) in self.consumer.subscriptions.iter().enumerate() {
+            let held = self.partitions.iter().filter(|((topic, _), _)| self.topics.get(topic.as_str()) == Some(&at));
+            let since = held.filter_map(|(_, standing)| standing.held.map(|held| held.since)).min();
+            subscription.lag(self.consumer.taken).stands(since);
+        }
     }
 }
 

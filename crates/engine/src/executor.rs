@@ -11,6 +11,7 @@ use store::{Batch, Error, Write};
 
 use crate::handle::Handle;
 use crate::input::{Input, Stop, outcome_unknown};
+use crate::meters::Load;
 use crate::runtime::panic_text;
 use crate::work::{Given, Page, RowName, Shape, Wanted, Work};
 
@@ -51,6 +52,7 @@ impl Executor {
     /// Decides until the lanes are closed and empty.
     pub(crate) async fn run(mut self) {
         while let Some(inputs) = self.handle.lanes.next_batch().await {
+            self.handle.meters.taken_up(&inputs, self.handle.runtime.now());
             self.settle(inputs).await;
         }
     }
@@ -66,6 +68,7 @@ impl Executor {
                 continue;
             };
             failures += 1;
+            self.handle.meters.failed(&error);
             tracing::debug!(service = self.handle.service, inputs = part.len(), failures, %error, "batch failed");
             self.back_off(&error, failures).await;
             let before = std::mem::take(&mut page);
@@ -133,19 +136,22 @@ impl Executor {
         self.load_in_rounds(page, part).await?;
         self.decide_in_turn(page, part).await?;
         let (writes, events) = page.writes();
-        let changes = !events.is_empty() || writes.iter().any(|write| !matches!(write, Write::Expect { .. }));
+        let rows = writes.iter().filter(|write| !matches!(write, Write::Expect { .. })).count();
+        let load = Load { inputs: part.len(), rows, events: events.len() };
+        let changes = load.rows > 0 || load.events > 0;
         // Rows that were loaded one after the other, beside other processes, may never have stood so together: before
         // anybody is refused, that is checked too.
         let refuses = self.handle.store.shared() && part.iter().any(|input| input.outcome.is_err());
         if !changes && !refuses {
             return Ok(());
         }
-        let says = !events.is_empty();
         let batch = Batch { service: self.handle.service, epoch: self.epoch, writes, events };
         fail_point("engine.before-commit");
+        let begun = self.handle.runtime.now();
         let committed = self.handle.store.commit(batch).await?;
+        self.handle.meters.committed(load, begun, self.handle.runtime.now());
         fail_point("engine.after-commit");
-        if says {
+        if load.events > 0 {
             self.wakes.committed(self.handle.service, committed.seq);
         }
         if changes {
@@ -190,6 +196,7 @@ impl Executor {
 
     /// Runs one decider over `page` and hands back the rows that it lacks; if it lacks none, its outcome stands in `input`.
     fn decide(&self, page: &mut Page, input: &mut Input, run: Run) -> Wanted {
+        let _within = input.span.clone().entered();
         let (mut broken, mut looked_at) = (input.broken.clone(), Vec::new());
         loop {
             let given = Given {

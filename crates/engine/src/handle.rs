@@ -6,12 +6,14 @@ use std::sync::Arc;
 use kernel::{Fault, Millis, Runtime, TraceContext};
 use store::{Error, Read, Row, Store, Value};
 use tokio::sync::Notify;
+use tracing::Span;
 use web::{Answer, StatusCode};
 
 use crate::entity::Entity;
 use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop, asked, outcome_unknown};
 use crate::keys::{KeyScope, first_use, keep};
 use crate::lanes::{Lane, Lanes};
+use crate::meters::Meters;
 use crate::watchers::Watchers;
 use crate::work::Work;
 
@@ -79,6 +81,7 @@ pub struct Handle {
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) watchers: Arc<Watchers>,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl Handle {
@@ -207,6 +210,13 @@ impl Handle {
         }
     }
 
+    /// What every line carries that is told of work of this service which belongs to `trace`.
+    #[must_use]
+    pub fn span(&self, trace: &TraceContext) -> Span {
+        // As an error, so that whatever filter lets a line pass lets its ids pass too.
+        tracing::error_span!("input", service = self.service, trace_id = trace.trace_id(), span_id = trace.span_id())
+    }
+
     async fn rows<E: Entity>(&self, keys: &[E::Key]) -> Result<Vec<Row>, Fault> {
         let keys = keys.iter().map(E::key_values).collect();
         self.store.load(E::TABLE, keys).await.map_err(fault_of)
@@ -223,9 +233,13 @@ impl Handle {
         decide: impl FnMut(&mut Work<'_>, Option<&str>) -> Result<T, Stop> + Send + 'static,
     ) -> (Input, Awaited<T>) {
         let (decider, awaited) = asked(decide);
+        let made_at = self.runtime.now();
         let input = Input {
+            lane: Lane::Rest,
+            made_at,
             bytes,
-            deadline: self.runtime.now().plus_ms(deadline_ms),
+            deadline: made_at.plus_ms(deadline_ms),
+            span: self.span(&trace),
             trace,
             draw: self.runtime.draw(),
             decider,

@@ -3,7 +3,9 @@
 
 use kernel::{Draw, Fault, FaultKind, Millis, Timestamp, TraceContext};
 use tokio::sync::oneshot;
+use tracing::Span;
 
+use crate::lanes::Lane;
 use crate::work::{RowName, Work};
 
 /// How long an input may wait for its commit unless its caller says otherwise.
@@ -59,9 +61,15 @@ impl<T: Send, D: FnMut(&mut Work<'_>, Option<&str>) -> Result<T, Stop> + Send> D
 
 /// One thing to decide.
 pub(crate) struct Input {
+    /// Where it waits.
+    pub(crate) lane: Lane,
+    /// Since when.
+    pub(crate) made_at: Timestamp,
     pub(crate) bytes: usize,
     pub(crate) deadline: Timestamp,
     pub(crate) trace: TraceContext,
+    /// What every line carries that is told while it is decided.
+    pub(crate) span: Span,
     pub(crate) draw: Draw,
     pub(crate) decider: Box<dyn Decider>,
     /// Whether nobody is there to be refused to: then its decider puts it aside if it is refused or broken.

@@ -32,10 +32,10 @@ pub enum Lane {
 }
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Money, Self::Saga, Self::Order, Self::Rest];
+    pub(crate) const ALL: [Self; 4] = [Self::Money, Self::Saga, Self::Order, Self::Rest];
 
     /// As it is told.
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Money => "money",
             Self::Saga => "saga",
@@ -92,7 +92,7 @@ impl Lanes {
                 return Err(fault);
             }
             waiting.bytes += bytes;
-            waiting.inputs.extend(inputs);
+            waiting.inputs.extend(inputs.into_iter().map(|input| Input { lane, ..input }));
         }
         self.arrived.notify_one();
         Ok(())

@@ -4,6 +4,7 @@
 //!
 //! Reading order: `work` (what a decider sees), `executor` (one commit at a time), `subscription`, `service` (what starts).
 
+mod age;
 mod breaker;
 mod consumer;
 mod dead_letters;
@@ -13,8 +14,10 @@ mod handle;
 mod input;
 mod jobs;
 mod keys;
+mod lag;
 mod lanes;
 mod lease;
+mod meters;
 #[cfg(feature = "model")]
 mod model;
 mod moving;
@@ -33,6 +36,7 @@ mod trim;
 mod watchers;
 mod work;
 
+pub use age::Age;
 pub use dead_letters::{Blame, DeadLetter, Failed, Retried, Wish};
 pub use entity::{Document, Entity};
 pub use handle::{Command, Handle, Reply, Stored};

@@ -20,13 +20,12 @@ use crate::executor::Executor;
 use crate::handle::Handle;
 use crate::input::DEADLINE_DEFAULT_MS;
 use crate::jobs::{Job, JobContext};
-use crate::lanes::{Lane, Lanes};
+use crate::lanes::Lane;
 use crate::reader::first_source;
 use crate::service::Service;
 use crate::subscription::Subscription;
 use crate::tables::{TIMER, Timer};
 use crate::timers::{TimerKind, firing};
-use crate::watchers::Watchers;
 use crate::work::Work;
 
 /// How far time jumps at once while something is waited for; more would be a wait for nothing.
@@ -94,9 +93,9 @@ impl Model {
 
     fn add(&mut self, service: Service) -> Result<(), Error> {
         let Service { name, subscriptions, timers, jobs, tables, .. } = service;
-        let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
+        let (lanes, watchers, meters) = Default::default();
         let store = self.memory.store();
-        let handle = Handle { service: name, store: store.clone(), runtime: self.world.clone(), lanes, watchers };
+        let handle = Handle { service: name, store: store.clone(), runtime: self.world.clone(), lanes, watchers, meters };
         let source = first_source(name, &handle);
         let head = self.run(store.head(name, &source))?;
         let (epoch, source) = (head.epoch, head.source);

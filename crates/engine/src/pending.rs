@@ -7,7 +7,7 @@ use kernel::Fault;
 use serde::{Deserialize, Serialize};
 use store::{Error, Row};
 
-use crate::handle::fault_of;
+use crate::handle::{Handle, fault_of};
 use crate::reader::outbox_of;
 use crate::service::{Running, Stopped};
 use crate::subscription::{ALL_TOPICS, BEFORE_KAFKA};
@@ -125,11 +125,7 @@ impl Running {
     /// `unavailable` if the database does not answer.
     pub async fn pending(&self) -> Result<Pending, Fault> {
         let (handle, service) = (&self.handle, self.handle.service);
-        let pair = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
-        let timers = handle.read(&TIMERS_SET, vec![service.into()]).await?;
-        let timers = timers.iter().map(pair).collect::<Result<_, Error>>().map_err(fault_of)?;
-        let parked = handle.read(&PARKED_COUNT, vec![service.into()]).await?;
-        let parked = parked.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
+        let (timers, parked) = (timers_set(handle).await?, parked(handle).await?);
         let (service, stands) = (service.to_owned(), self.stands().await?);
         Ok(Pending { service, timers, parked, behind: Vec::new(), stopped: self.stopped(), stands })
     }
@@ -151,6 +147,19 @@ impl Running {
         let listens = self.subscriptions.iter().map(|to| (to.to.to_owned(), topics(&mut to.topics.keys())));
         Ok(Stands { listens: listens.collect(), source, said, heard })
     }
+}
+
+/// How many timers of each kind are set.
+pub(crate) async fn timers_set(handle: &Handle) -> Result<BTreeMap<String, i64>, Fault> {
+    let pair = |row: &Row| Ok((row.text(0)?.to_owned(), row.int(1)?));
+    let rows = handle.read(&TIMERS_SET, vec![handle.service.into()]).await?;
+    rows.iter().map(pair).collect::<Result<_, Error>>().map_err(fault_of)
+}
+
+/// How many events are parked.
+pub(crate) async fn parked(handle: &Handle) -> Result<i64, Fault> {
+    let rows = handle.read(&PARKED_COUNT, vec![handle.service.into()]).await?;
+    rows.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)
 }
 
 fn mark(row: &Row) -> Result<Mark, Error> {

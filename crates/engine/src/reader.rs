@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use kernel::{Fault, Millis, fail_point};
-use log::{Admission, Outbox, READ_EVENTS_MAX, Wakes};
+use log::{Admission, LogEvent, Outbox, READ_EVENTS_MAX, Wakes};
 use tokio::sync::watch;
 
 use crate::handle::{Handle, fault_of};
 use crate::lease::Leadership;
 use crate::runtime::guarded;
-use crate::subscription::{Subscription, outbox_cursor};
+use crate::subscription::{Subscription, Taken, outbox_cursor};
 use crate::tables::Cursor;
 
 /// How long a reader sleeps at most, in case a wake was missed.
@@ -42,6 +42,9 @@ impl Reader {
                 pause_ms = (pause_ms * 2).min(FAILED_PAUSE_MS.1);
             }
             self.caught_up.send_replace(false);
+            if !self.leadership.is_held() {
+                self.subscription.lag(Taken::Work).leave();
+            }
         }
     }
 
@@ -77,6 +80,7 @@ impl Reader {
             let end = outbox.end().await.map_err(fault_of)?;
             if end <= looked {
                 self.caught_up.send_replace(true);
+                self.subscription.lag(Taken::Work).stands(None);
                 self.idle(&mut committed).await;
                 continue;
             }
@@ -91,6 +95,7 @@ impl Reader {
                 continue;
             }
             applied = last;
+            self.subscription.lag(Taken::Work).stands(events.first().and_then(LogEvent::said_at));
             fail_point("engine.reader-before-apply");
             let admitted = handle.apply_in_order(&cursor, &self.subscription, events).await?;
             fail_point("engine.reader-after-apply");

@@ -65,6 +65,7 @@ impl Relay {
             while let Some(ack) = run.sender.ack_now() {
                 run.acknowledged(ack)?;
             }
+            self.handle.meters.relay.stands(run.oldest_said_at());
             let now = self.handle.runtime.now();
             if run.is_mark_due(now) {
                 self.save_mark(&outbox, &mut run, mark.epoch).await?;
@@ -190,6 +191,8 @@ struct Run {
     sent: i64,
     /// The events after `acked` up to `sent`, and which of them are acknowledged.
     under_way: VecDeque<(i64, bool)>,
+    /// The first event of each read that is under way, and when that was said.
+    reads: VecDeque<(i64, Timestamp)>,
     /// Up to where everything is acknowledged.
     acked: i64,
     /// The mark as it is stored.
@@ -203,10 +206,23 @@ struct Run {
 
 impl Run {
     fn new(sender: Sender, mark: &RelayMark, tails: Tails, now: Timestamp) -> Self {
-        let (under_way, stated) = (VecDeque::new(), HashMap::new());
+        let (under_way, reads, stated) = (VecDeque::new(), VecDeque::new(), HashMap::new());
         let seq = mark.seq;
         let (source, saved_at, stated_at) = (mark.source.clone(), now, now);
-        Self { source, sender, tails, sent: seq, under_way, acked: seq, saved: seq, saved_at, stated, stated_at, beacons: 0 }
+        Self {
+            source,
+            sender,
+            tails,
+            sent: seq,
+            under_way,
+            reads,
+            acked: seq,
+            saved: seq,
+            saved_at,
+            stated,
+            stated_at,
+            beacons: 0,
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -230,6 +246,7 @@ impl Run {
     async fn fill(&mut self, outbox: &Outbox) -> Result<(), Fault> {
         while self.has_room() {
             let events = outbox.read_all(self.sent, &mut self.tails).await.map_err(fault_of)?;
+            self.reads.extend(events.first().and_then(|first| Some((first.seq, first.said_at()?))));
             for event in &events {
                 fail_point("engine.relay-before-send");
                 self.sender.send(event)?;
@@ -254,6 +271,18 @@ impl Run {
             self.under_way.pop_front();
         }
         Ok(())
+    }
+
+    /// When the oldest event under way was said, or one of the same read that was said shortly before; `None` if all lies there.
+    fn oldest_said_at(&mut self) -> Option<Timestamp> {
+        let Some((oldest, _)) = self.under_way.front() else {
+            self.reads.clear();
+            return None;
+        };
+        while self.reads.get(1).is_some_and(|(first, _)| first <= oldest) {
+            self.reads.pop_front();
+        }
+        self.reads.front().map(|(_, said_at)| *said_at)
     }
 
     /// States where partitions stand, from time to time: those in which something has happened, now and then all of them.

@@ -4,27 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use futures_util::future::try_join_all;
 use kernel::{BoxFuture, Fault, Millis, Runtime};
 use log::{Kafka, Wakes};
 use serde::{Deserialize, Serialize};
 use store::{Error, Migration, Read, Store, Table};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use crate::age::Age;
 use crate::consumer::{Consumer, Unread};
 use crate::executor::Executor;
 use crate::handle::{Handle, fault_of};
 use crate::jobs::Job;
 use crate::keys;
-use crate::lanes::Lanes;
 use crate::lease::Leadership;
 use crate::moving;
+use crate::pending::{parked, timers_set};
 use crate::reader::{Reader, first_source, outbox_of};
 use crate::relay::Relay;
 use crate::subscription::{Subscription, Taken, outbox_cursor};
 use crate::tables::{Cursor, TIMERS_OVERDUE};
 use crate::timers::{TimerKind, Timers};
 use crate::trim::Trim;
-use crate::watchers::Watchers;
 
 /// What a service is, besides its routes.
 pub struct Service {
@@ -42,6 +43,8 @@ pub struct Service {
     pub timers: Vec<TimerKind>,
     /// What it does again and again.
     pub jobs: Vec<Job>,
+    /// How old what waits in it is, for those who watch it.
+    pub ages: Vec<Age>,
 }
 
 /// What services of one process share.
@@ -72,6 +75,7 @@ pub struct Running {
     /// Its door.
     pub handle: Handle,
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
+    ages: Vec<Age>,
     pub(crate) listens_to_kafka: bool,
     unread: Unread,
     source: String,
@@ -94,13 +98,17 @@ pub struct Stopped {
 /// What a service has before it, in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gauges {
+    /// How many timers of each kind are set.
+    pub timers: BTreeMap<String, i64>,
+    /// How many events are parked.
+    pub parked: i64,
     /// How many timers fell due at least [`OVERDUE_AFTER_MS`] ago and have not fired.
     pub timers_overdue: i64,
     /// By how many numbers of each log, named by its service, the cursor stands before the last event that concerns this one:
     /// so many events at most are unheard.
     pub unheard: BTreeMap<&'static str, i64>,
-    /// How many inputs wait in each lane of this process.
-    pub waiting: BTreeMap<&'static str, usize>,
+    /// What the service tells of itself: name, help, and how old.
+    pub ages: Vec<(&'static str, &'static str, Millis)>,
 }
 
 /// How late a timer may be before it counts as overdue.
@@ -133,8 +141,10 @@ impl Running {
         let overdue_before = handle.runtime.now().plus_ms(-OVERDUE_AFTER_MS);
         let overdue = handle.read(&TIMERS_OVERDUE, vec![service.into(), overdue_before.into()]).await?;
         let timers_overdue = overdue.first().map_or(Ok(0), |row| row.int(0)).map_err(fault_of)?;
-        let unheard = self.unheard().await?;
-        Ok(Gauges { timers_overdue, unheard, waiting: handle.lanes.waiting().into() })
+        let (timers, parked, unheard) = (timers_set(handle).await?, parked(handle).await?, self.unheard().await?);
+        let asked = self.ages.iter().map(async |age| (age.ask)(handle.clone()).await.map(|ms| (age.name, age.help, ms)));
+        let ages = try_join_all(asked).await?;
+        Ok(Gauges { timers, parked, timers_overdue, unheard, ages })
     }
 
     /// How much of each log is unheard: of an outbox by its numbers, of Kafka by what this process still has to read.
@@ -181,8 +191,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     let heard: BTreeSet<&str> = subscriptions.iter().map(|subscription| subscription.to).collect();
     assert_eq!(heard.len(), subscriptions.len(), "{} subscribes twice to the same service", service.name);
     let Settings { store, runtime, wakes, kafka, trim } = settings.clone();
-    let (lanes, watchers) = (Arc::new(Lanes::default()), Arc::new(Watchers::default()));
-    let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers };
+    let (lanes, watchers, meters) = Default::default();
+    let handle = Handle { service: service.name, store: store.clone(), runtime: runtime.clone(), lanes, watchers, meters };
     let head = store.head(service.name, &first_source(service.name, &handle)).await?;
     let (epoch, source) = (head.epoch, head.source.clone());
     let executor = Executor { handle: handle.clone(), wakes: wakes.clone(), epoch, source };
@@ -243,7 +253,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
         spawn("trim", Box::pin(trim.run(handle.clone(), leadership.clone())));
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
-    Ok(Running { handle, subscriptions, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })
+    let ages = service.ages;
+    Ok(Running { handle, subscriptions, ages, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })
 }
 
 /// Lets the service hear others by Kafka from now on, or refuses to go back to outboxes.

@@ -2,15 +2,18 @@
 //! stopped keys, handler, in one decider and so in one batch. Leaves reading the log to `reader`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use contracts::Event;
-use kernel::{Fault, TraceContext};
+use kernel::{Fault, Millis, Timestamp, TraceContext};
 use log::{Admission, LogEvent, admit};
+use tracing::Span;
 
 use crate::breaker::Breaker;
 use crate::handle::Handle;
 use crate::input::{Awaited, DEADLINE_DEFAULT_MS, Input, Stop};
+use crate::lag::Lag;
 use crate::lanes::Lane;
 use crate::tables::{Cursor, Parked, StoppedKey};
 use crate::work::Work;
@@ -43,6 +46,8 @@ pub struct Subscription {
     pub(crate) topics: BTreeMap<&'static str, Taken>,
     pub(crate) lane: Lane,
     pub(crate) breaker: Arc<Breaker>,
+    /// Of what is work, and of what are copies, where these come by ways of their own.
+    lags: Arc<[Lag; 2]>,
     handlers: HashMap<&'static str, Handler>,
 }
 
@@ -50,7 +55,14 @@ impl Subscription {
     /// A subscription to the events of `service`.
     #[must_use]
     pub fn to(service: &'static str) -> Self {
-        Self { to: service, topics: BTreeMap::new(), lane: Lane::Saga, breaker: Arc::default(), handlers: HashMap::new() }
+        Self {
+            to: service,
+            topics: BTreeMap::new(),
+            lane: Lane::Saga,
+            breaker: Arc::default(),
+            lags: Arc::default(),
+            handlers: HashMap::new(),
+        }
     }
 
     /// Its events are promises already given, as money and couriers: they take the lane of those.
@@ -94,6 +106,16 @@ impl Subscription {
     #[must_use]
     pub fn works_on(&self, kind: &str) -> bool {
         self.handlers.get(kind).is_some_and(|handler| handler.taken == Taken::Work)
+    }
+
+    /// How far its reader in this process is behind; an outbox has one reader, whatever is read.
+    pub(crate) fn lag(&self, taken: Taken) -> &Lag {
+        &self.lags[taken as usize]
+    }
+
+    /// The larger of what its readers in this process are behind.
+    pub(crate) fn lag_ms(&self, now: Timestamp) -> Option<Millis> {
+        self.lags.iter().filter_map(|lag| lag.age_ms(now)).max()
     }
 
     fn on<E: Event>(
@@ -193,14 +215,16 @@ impl Handle {
         subscription: &Subscription,
         events: impl Iterator<Item = Arrived>,
     ) -> Result<Vec<Admission>, Fault> {
-        let inputs = events.map(|arrived| self.event(subscription, arrived)).collect();
-        let note = |(admission, parked): Applied| {
+        let inputs: Vec<_> = events.map(|arrived| self.event(subscription, arrived)).collect();
+        let spans: Vec<Span> = inputs.iter().map(|(input, _)| input.span.clone()).collect();
+        let note = |((admission, parked), span): (Applied, &Span)| {
             if let Some(parked) = parked {
-                tracing::error!(service = self.service, parked, "an event was parked");
+                span.in_scope(|| tracing::error!(parked, "an event was parked"));
             }
             admission
         };
-        self.submit(subscription.lane, inputs).await?.into_iter().map(|applied| applied.map(note)).collect()
+        let applied = self.submit(subscription.lane, inputs).await?.into_iter().zip(&spans);
+        applied.map(|(applied, span)| applied.map(|applied| note((applied, span)))).collect()
     }
 
     fn event(&self, subscription: &Subscription, arrived: Arrived) -> (Input, Awaited<Applied>) {
@@ -211,10 +235,17 @@ impl Handle {
         self.input(trace, bytes, DEADLINE_DEFAULT_MS, true, decide)
     }
 
+    /// What tells this service's part of a trace apart: the same however often the event comes.
+    fn span_of(&self, event: &LogEvent) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.service, &event.source, event.seq).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The request that `event` goes back to, and what is to be done with it, or why nothing can be.
     pub(crate) fn handling(&self, subscription: &Subscription, event: &LogEvent) -> (TraceContext, Result<Handling, String>) {
         match subscription.handling(event) {
-            Ok((trace, handling)) => (trace, Ok(handling)),
+            Ok((trace, handling)) => (trace.child(self.span_of(event)), Ok(handling)),
             Err(error) => (TraceContext::start(&mut self.runtime.draw()), Err(error.to_string())),
         }
     }

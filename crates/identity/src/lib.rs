@@ -33,6 +33,7 @@ pub fn service(config: &Config) -> engine::Service {
         subscriptions: events::subscriptions(),
         timers: Vec::new(),
         jobs: jobs::jobs(config),
+        ages: Vec::new(),
     }
 }
 

@@ -31,6 +31,25 @@ impl TraceContext {
         let whole = version == "00" && parts.next().is_none() && flags.len() == 2;
         (whole && hex(trace, 32) && hex(span, 16) && flags.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(text.to_owned()))
     }
+
+    /// The same trace, with a span of its own that `span` tells apart.
+    #[must_use]
+    pub fn child(&self, span: u64) -> Self {
+        let flags = self.0.get(52..).unwrap_or("-01");
+        Self(format!("00-{}-{:016x}{flags}", self.trace_id(), span.max(1)))
+    }
+
+    /// Which trace: what all that goes back to one request has in common.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.0.get(3..35).unwrap_or_default()
+    }
+
+    /// Which span of the trace.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        self.0.get(36..52).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for TraceContext {
@@ -55,5 +74,14 @@ mod tests {
         ] {
             assert_eq!(TraceContext::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_child_is_of_the_same_trace() {
+        let parent = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").unwrap();
+        assert_eq!((parent.trace_id(), parent.span_id()), ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"));
+        let child = parent.child(0);
+        assert_eq!(TraceContext::parse(&child.to_string()), Some(child.clone()));
+        assert_eq!(child.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-00");
     }
 }

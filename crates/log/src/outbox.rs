@@ -68,6 +68,16 @@ impl LogEvent {
     pub fn envelope(&self) -> Result<Envelope, serde_json::Error> {
         serde_json::from_str(&self.payload)
     }
+
+    /// When it was said, if it says so; nothing else of it is read.
+    #[must_use]
+    pub fn said_at(&self) -> Option<Timestamp> {
+        #[derive(Deserialize)]
+        struct Said {
+            time: Timestamp,
+        }
+        serde_json::from_str(&self.payload).ok().map(|said: Said| said.time)
+    }
 }
 
 /// Reads one source's outbox.

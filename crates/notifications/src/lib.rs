@@ -30,5 +30,6 @@ pub fn service(config: &Config, mailer: Arc<dyn Mailer>) -> engine::Service {
         subscriptions: events::subscriptions(config),
         timers: Vec::new(),
         jobs: jobs::jobs(config, mailer),
+        ages: Vec::new(),
     }
 }

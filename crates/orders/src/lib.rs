@@ -28,6 +28,7 @@ pub fn service(config: &Config) -> engine::Service {
         subscriptions: events::subscriptions(config),
         timers: jobs::timers(config),
         jobs: jobs::jobs(),
+        ages: jobs::ages(),
     }
 }
 

@@ -16,18 +16,22 @@ use crate::domain::pricing::Offer;
 pub(crate) const SERVICE: &str = "orders";
 
 /// Its migrations.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    service: SERVICE,
-    number: 1,
-    name: "carts-and-orders",
-    sql: include_str!("../migrations/0001_carts_and_orders.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        service: SERVICE,
+        number: 1,
+        name: "carts-and-orders",
+        sql: include_str!("../migrations/0001_carts_and_orders.sql"),
+    },
+    Migration { service: SERVICE, number: 2, name: "undecided", sql: include_str!("../migrations/0002_undecided.sql") },
+];
 
 /// Its tables.
 pub(crate) static TABLES: &[&Table] = &[&CART, &ORDER, &STORE, &LISTING, &SLOT, &SECRET];
 
 /// Its reads.
-pub(crate) static READS: &[&Read] = &[&STORES, &LISTING_KEYS, &SLOT_KEYS, &ORDERS_OF_STORE, &ORDERS_OF_CUSTOMER, &ORDERS_ALL];
+pub(crate) static READS: &[&Read] =
+    &[&STORES, &LISTING_KEYS, &SLOT_KEYS, &ORDERS_OF_STORE, &ORDERS_OF_CUSTOMER, &ORDERS_ALL, &ORDER_UNDECIDED];
 
 static CART: Table = Table { name: "orders_cart", key: &[Column::id("id")], columns: document_columns![], rows: Rows::Move };
 
@@ -169,6 +173,14 @@ pub(crate) static ORDERS_ALL: Read = Read {
     answer: ORDER_ANSWER,
 };
 
+/// The oldest order that is neither promised nor ended; its id says when it was placed.
+static ORDER_UNDECIDED: Read = Read {
+    name: "orders.order-undecided",
+    sql: "SELECT id FROM orders_order WHERE state IN ('placed', 'reserved', 'authorised') ORDER BY id LIMIT 1",
+    arguments: &[],
+    answer: &[Kind::Id],
+};
+
 const ORDER_ANSWER: &[Kind] = &[Kind::Id, Kind::Int, Kind::Id, Kind::Text, Kind::Id, Kind::Int, Kind::Text];
 
 /// The keys of all copies of listings: store and SKU after which, limit.
@@ -186,6 +198,13 @@ static SLOT_KEYS: Read = Read {
     arguments: &[Kind::Id, Kind::Int, Kind::Int],
     answer: &[Kind::Id, Kind::Int],
 };
+
+/// When the oldest order was placed that is neither promised nor ended, if there is one.
+pub(crate) async fn undecided_since(handle: &Handle) -> Result<Option<Timestamp>, Fault> {
+    let rows = handle.read(&ORDER_UNDECIDED, Vec::new()).await?;
+    let id = rows.first().map(|row| row.id(0)).transpose().map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(id.map(Id::made_at))
+}
 
 /// Up to `limit` keys of copies of listings after `after`, in their order.
 pub(crate) async fn listing_keys(

@@ -268,11 +268,15 @@ async fn list_breaches(State(desk): State<Desk>, page: Page<OrderId>) -> Result<
 }
 
 /// The provider says that something has changed. Nothing is believed but that it was the provider who said it.
-async fn hear(State(desk): State<Desk>, Headers(headers): Headers, RawBody(body): RawBody) -> Result<Answer, Fault> {
+async fn hear(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Headers(headers): Headers,
+    RawBody(body): RawBody,
+) -> Result<Answer, Fault> {
     let signature = headers.get(SIGNATURE_HEADER).and_then(|signature| signature.to_str().ok()).unwrap_or_default();
     let nudge = desk.provider.verify(signature, &body, desk.handle.runtime().now())?;
-    let trace = TraceContext::start(&mut desk.handle.runtime().draw());
-    desk.handle.decide(Lane::Money, &trace, move |work: &mut Work<'_>| service::nudge(work, &nudge)).await?;
+    desk.handle.decide(Lane::Money, &caller.trace, move |work: &mut Work<'_>| service::nudge(work, &nudge)).await?;
     Ok(Answer::ok(json!({})))
 }
 

@@ -12,19 +12,19 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use contracts::OrderId;
 use engine::{Handle, Job, JobContext, Lane, TimerKind, Work};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use kernel::{BoxFuture, Fault, Millis, TraceContext, fail_point};
 use store::{Mechanism, Sabotage};
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::domain::outcome::Outcome;
 use crate::domain::payment::{AskRules, How, Operation, Probe, Question};
-use crate::service::{self, Backoff, Errand, Learned, TaskKey};
+use crate::service::{self, Backoff, Errand, Learned, Look, TaskKey};
 use crate::store::{TASKS_DUE, task_key};
-use provider::{Charge, Provider, Silence};
+use provider::{Ask, Charge, Provider, Silence};
 use sweep::Sweep;
 
 /// What is declined that was never sent in time.
@@ -68,6 +68,12 @@ pub(crate) fn jobs(config: &Config, provider: Arc<dyn Provider>) -> Vec<Job> {
     ]
 }
 
+impl Question {
+    fn ask(&self) -> Ask<'_> {
+        Ask { key: &self.key, trace: &self.trace }
+    }
+}
+
 #[derive(Clone)]
 struct Worker {
     provider: Arc<dyn Provider>,
@@ -96,7 +102,8 @@ impl Worker {
         for errand in errands {
             let Some(taken) = taken.iter().find(|taken| taken.concerns(&errand)).cloned() else { continue };
             let (worker, handle) = (self.clone(), handle.clone());
-            let call = async move { worker.call(&handle, errand, lease_epoch, &taken).await };
+            let span = handle.span(errand.trace());
+            let call = async move { worker.call(&handle, errand, lease_epoch, &taken).await }.instrument(span);
             context.handle.runtime().spawn("provider-call", Box::pin(call));
         }
         Ok(())
@@ -115,7 +122,7 @@ impl Worker {
     async fn call(&self, handle: &Handle, errand: Errand, lease_epoch: i64, taken: &Taken) {
         let kept = match errand {
             Errand::Ask(question) => self.ask(handle, question, lease_epoch, taken).await,
-            Errand::Look { order, round, probes } => self.look(handle, (order, round), &probes, lease_epoch, taken).await,
+            Errand::Look(look) => self.look(handle, look, lease_epoch, taken).await,
         };
         match kept {
             Ok(()) => fail_point("payments.recorded"),
@@ -140,8 +147,8 @@ impl Worker {
         match question.how {
             How::TooLate => Ok(Outcome::declined(TOO_LATE)),
             How::Send => Ok(self.send(handle, question).await),
-            How::LookOnly => Ok(self.provider.find(&question.key).await?.unwrap_or_else(|| Outcome::declined(NEVER_ARRIVED))),
-            How::LookFirst => match self.provider.find(&question.key).await? {
+            How::LookOnly => Ok(self.provider.find(question.ask()).await?.unwrap_or_else(|| Outcome::declined(NEVER_ARRIVED))),
+            How::LookFirst => match self.provider.find(question.ask()).await? {
                 Some(outcome) => Ok(outcome),
                 None => Ok(self.send(handle, question).await),
             },
@@ -149,33 +156,28 @@ impl Worker {
     }
 
     async fn send(&self, handle: &Handle, question: &Question) -> Outcome {
-        let Question { order, key, amount, token, pay_by, intent, .. } = question;
+        let Question { order, key, amount, token, pay_by, intent, trace, .. } = question;
         // For the test of the tests: a key of its own for every try is a demand of its own for every try.
         let unfenced = || format!("{key}:{}", handle.runtime().draw().next_u64());
         let key = &if Sabotage::off(Mechanism::Attempt) { unfenced() } else { key.clone() };
+        let ask = Ask { key, trace };
         match question.operation {
             Operation::Authorise => {
                 let charge = Charge { order: *order, amount: *amount, token: token.clone(), pay_by: *pay_by };
-                self.provider.authorise(key, &charge).await
+                self.provider.authorise(ask, &charge).await
             }
-            Operation::Capture => self.provider.capture(key, intent, *amount).await,
-            Operation::Void => self.provider.void(key, intent).await,
-            Operation::Refund => self.provider.refund(key, intent, *amount).await,
+            Operation::Capture => self.provider.capture(ask, intent, *amount).await,
+            Operation::Void => self.provider.void(ask, intent).await,
+            Operation::Refund => self.provider.refund(ask, intent, *amount).await,
         }
     }
 
     /// Asks for the truth of every attempt and keeps what was learned, also if not all of it was.
-    async fn look(
-        &self,
-        handle: &Handle,
-        (order, round): (OrderId, i64),
-        probes: &[Probe],
-        lease_epoch: i64,
-        taken: &Taken,
-    ) -> Result<(), Fault> {
+    async fn look(&self, handle: &Handle, look: Look, lease_epoch: i64, taken: &Taken) -> Result<(), Fault> {
+        let Look { order, round, probes, trace } = look;
         let (mut learned, mut silent) = (Vec::new(), false);
-        for probe in probes {
-            match within(handle, self.call_timeout_ms, self.probe(probe)).await {
+        for probe in &probes {
+            match within(handle, self.call_timeout_ms, self.probe(probe, &trace)).await {
                 Ok(found) => learned.push(found),
                 Err(Silence(cause)) => {
                     tracing::warn!(order.id = %order, cause, "the provider does not tell the truth; it will be asked again");
@@ -185,16 +187,18 @@ impl Worker {
         }
         taken.answered();
         fail_point("payments.looked");
-        let (trace, backoff) = (TraceContext::start(&mut handle.runtime().draw()), self.backoff);
+        let backoff = self.backoff;
         let keep = move |work: &mut Work<'_>| service::looked(work, (order, round), lease_epoch, &learned, silent, backoff);
         handle.decide(Lane::Money, &trace, keep).await
     }
 
     /// What the provider has of an attempt: by the name of the money, or by what became of our question.
-    async fn probe(&self, probe: &Probe) -> Result<Learned, Silence> {
+    async fn probe(&self, probe: &Probe, trace: &TraceContext) -> Result<Learned, Silence> {
         let intent = match &probe.intent {
             Some(intent) => Some(intent.clone()),
-            None => self.provider.find(&probe.key).await?.and_then(|outcome| outcome.intent().map(str::to_owned)),
+            None => {
+                self.provider.find(Ask { key: &probe.key, trace }).await?.and_then(|outcome| outcome.intent().map(str::to_owned))
+            }
         };
         let truth = match &intent {
             Some(intent) => self.provider.truth(intent).await?,

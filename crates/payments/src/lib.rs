@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use config::{Config, ProviderConfig};
 pub use domain::outcome::{Dispute, Outcome, Standing, Truth};
 pub use http::{routes, table};
-pub use jobs::provider::{Charge, Nudge, Provider, Silence};
+pub use jobs::provider::{Ask, Charge, Nudge, Provider, Silence};
 pub use jobs::sandbox::SandboxProvider;
 
 /// The service as data; `provider` is who moves the money.
@@ -35,5 +35,6 @@ pub fn service(config: &Config, provider: Arc<dyn Provider>) -> engine::Service 
         subscriptions: events::subscriptions(),
         timers: jobs::timers(),
         jobs: jobs::jobs(config, provider),
+        ages: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use contracts::payments::{
     PaymentExpired, PaymentRefundFailed, PaymentRefunded, PaymentVoided,
 };
 use engine::{Stop, Work};
-use kernel::{Millis, Money, Timestamp};
+use kernel::{Millis, Money, Timestamp, TraceContext};
 
 use crate::domain::outcome::{Outcome, Truth};
 use crate::domain::payment::{AskRules, Effect, Operation, Payment, Probe, Question, Refusal, Said, Terms};
@@ -51,8 +51,19 @@ impl Backoff {
 pub(crate) enum Errand {
     /// A question is to be put.
     Ask(Question),
-    /// The truth is to be asked, for the how-manieth time that was wanted.
-    Look { order: OrderId, round: i64, probes: Vec<Probe> },
+    /// The truth is to be asked.
+    Look(Look),
+}
+
+/// The truth that is to be asked of all attempts of an order.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Look {
+    pub(crate) order: OrderId,
+    /// The how-manieth time that was wanted.
+    pub(crate) round: i64,
+    pub(crate) probes: Vec<Probe>,
+    /// The request that the last question about it goes back to.
+    pub(crate) trace: TraceContext,
 }
 
 impl Errand {
@@ -60,7 +71,15 @@ impl Errand {
     pub(crate) fn task(&self) -> TaskKey {
         match self {
             Self::Ask(question) => task_key(question.order, question.operation),
-            Self::Look { order, .. } => look_key(*order),
+            Self::Look(look) => look_key(look.order),
+        }
+    }
+
+    /// The request that it goes back to.
+    pub(crate) fn trace(&self) -> &TraceContext {
+        match self {
+            Self::Ask(question) => &question.trace,
+            Self::Look(look) => &look.trace,
         }
     }
 }
@@ -173,7 +192,8 @@ pub(crate) fn take_up(work: &mut Work<'_>, keys: &[TaskKey], lease_epoch: i64, r
         }
         let Some(payment) = work.find::<Payment>(&task.order_id)? else { continue };
         let errand = if task.kind == LOOK {
-            Some(Errand::Look { order: task.order_id, round: task.attempt, probes: payment.probes() })
+            let trace = payment.asked.last().map_or_else(|| work.trace().clone(), |asked| asked.trace.clone());
+            Some(Errand::Look(Look { order: task.order_id, round: task.attempt, probes: payment.probes(), trace }))
         } else {
             let mut payment = (*payment).clone();
             let question = payment.question(operation_of(&task.kind)?, task.attempt, task.tries, rules, work.now());

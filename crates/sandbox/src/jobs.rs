@@ -8,7 +8,7 @@ use engine::{Handle, Job, Lane, TimerKind, Work};
 use futures_util::future::{Either, select};
 use futures_util::{StreamExt, stream};
 use kernel::{BoxFuture, Fault, Millis, Runtime, TraceContext};
-use web::{Peer, PeerAsk, json};
+use web::{Peer, PeerAsk, TRACEPARENT, json};
 
 use crate::config::Config;
 use crate::domain::faults::{Faults, Mishap};
@@ -119,11 +119,12 @@ impl Sender {
 
     /// Sends a webhook once, signed with `secret`.
     async fn send(&self, runtime: &Arc<dyn Runtime>, webhook: &Webhook, secret: &str) -> Sent {
-        let Webhook { id, intent, reference, made_at, .. } = webhook;
+        let Webhook { id, intent, reference, made_at, traceparent, .. } = webhook;
         let body = json!({ "id": id, "kind": "intent.changed", "intent": intent, "reference": reference, "at": made_at });
         let body = body.to_string().into_bytes();
         let signature = sign(secret, runtime.now(), &body);
-        let headers = vec![("content-type", "application/json".to_owned()), (SIGNATURE_HEADER, signature)];
+        let mut headers = vec![("content-type", "application/json".to_owned()), (SIGNATURE_HEADER, signature)];
+        headers.extend(traceparent.iter().map(|trace| (TRACEPARENT, trace.clone())));
         let ask = PeerAsk { method: "POST", path: self.webhooks.path.clone(), headers, body };
         let asking = Box::pin(self.webhooks.peer.ask(ask));
         match select(asking, runtime.sleep(self.config.webhook_timeout_ms)).await {

@@ -31,5 +31,6 @@ pub fn service(config: &Config, webhooks: Webhooks) -> engine::Service {
         subscriptions: events::subscriptions(),
         timers: jobs::timers(config),
         jobs: jobs::jobs(config, webhooks),
+        ages: Vec::new(),
     }
 }

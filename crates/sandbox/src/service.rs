@@ -167,7 +167,8 @@ fn tell(work: &mut Work<'_>, intent: &Intent) -> Result<i64, Stop> {
     work.save(Counter { name, value });
     let (id, now) = (format!("evt_{}", work.new_id(BUCKET)), work.now());
     let (reference, intent) = (intent.reference.clone(), intent.id.clone());
-    work.create(Webhook { id, intent, reference, made_at: now, due_at: now, tries: 0, held_back: false })?;
+    let traceparent = Some(work.trace().to_string());
+    work.create(Webhook { id, intent, reference, made_at: now, due_at: now, tries: 0, held_back: false, traceparent })?;
     Ok(value)
 }
 

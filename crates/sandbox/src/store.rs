@@ -18,6 +18,7 @@ pub(crate) const BUCKET: Bucket = Bucket(0);
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { service: SERVICE, number: 1, name: "books", sql: include_str!("../migrations/0001_books.sql") },
     Migration { service: SERVICE, number: 2, name: "provider", sql: include_str!("../migrations/0002_provider.sql") },
+    Migration { service: SERVICE, number: 3, name: "traces", sql: include_str!("../migrations/0003_traces.sql") },
 ];
 
 /// Its tables.
@@ -115,6 +116,8 @@ tally! {
         tries: i64,
         /// Whether it was held back on purpose, which happens once.
         held_back: bool,
+        /// The request that the change goes back to.
+        traceparent: Option<String>,
     }
 }
 
@@ -168,10 +171,10 @@ pub(crate) static DOUBLES: Read = Read {
 /// Webhooks that are due, the longest waiting first: now, limit.
 pub(crate) static WEBHOOKS_DUE: Read = Read {
     name: "sandbox.webhooks-due",
-    sql: "SELECT id, intent, reference, made_at, due_at, tries, held_back FROM sandbox_webhook WHERE due_at <= $1 \
+    sql: "SELECT id, intent, reference, made_at, due_at, tries, held_back, traceparent FROM sandbox_webhook WHERE due_at <= $1 \
           ORDER BY due_at, id LIMIT $2",
     arguments: &[Kind::Int, Kind::Int],
-    answer: &[Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Int],
+    answer: &[Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text],
 };
 
 /// The sums of the books, for whoever wants to know whether somebody paid twice.

@@ -13,6 +13,7 @@ mod postgres;
 mod sabotage;
 mod sqlite;
 mod table;
+mod usage;
 mod value;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub use sabotage::{Mechanism, Sabotage};
 #[cfg(feature = "model")]
 pub use sqlite::Memory;
 pub use table::{Column, Read, Rows, Table};
+pub use usage::Usage;
 pub use value::{Kind, Row, Value};
 
 /// A database of one of the two engines. Cheap to clone; the last clone closes it.
@@ -63,6 +65,17 @@ impl Store {
     #[must_use]
     pub fn shared(&self) -> bool {
         matches!(self.0, Engine::Postgres(_))
+    }
+
+    /// How much of what this process may use of the database is in use at this moment.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match &self.0 {
+            Engine::Sqlite(engine) => engine.usage(),
+            Engine::Postgres(engine) => engine.usage(),
+            #[cfg(feature = "model")]
+            Engine::Memory(_) => Usage::File { jobs_waiting: 0, log_pages: 0 },
+        }
     }
 
     /// The migrations of `all` that the database lacks, in order.

@@ -20,7 +20,7 @@ use kernel::fail_point;
 use postgres_types::ToSql;
 use tokio_postgres::Statement;
 
-use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Value, check};
+use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Usage, Value, check};
 pub(crate) use carry::Arriving;
 use cell::Cell;
 use connection::{Backends, Lease};
@@ -60,6 +60,12 @@ impl Postgres {
         // The first connection is opened now, so that a wrong address or an old server is told at once.
         drop(engine.client().await?);
         Ok(engine)
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let status = self.pool.status();
+        let (max, open) = (status.max_size, status.size);
+        Usage::Pool { max, open, in_use: open.saturating_sub(status.available), waiting: status.waiting }
     }
 
     /// Where it is, as somebody who may see it all would write it, without secrets.

@@ -27,7 +27,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use memory::Memory;
 
 use crate::carry::{Load, Seal};
-use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Value, check};
+use crate::{Batch, Committed, Error, Head, Key, Migration, Pending, Read, Row, Table, Usage, Value, check};
+use checkpoint::Log;
 use threads::{Call, Threads};
 use writer::{Commit, Job};
 
@@ -45,6 +46,7 @@ pub(crate) struct Sqlite(Arc<Doors>);
 struct Doors {
     readers: Threads<Call>,
     writer: Threads<Job>,
+    log: Arc<Log>,
 }
 
 impl fmt::Debug for Sqlite {
@@ -58,12 +60,18 @@ impl Sqlite {
         // The writer's connection first: it makes the file and turns its log on.
         let mut writing = connection::writing(path)?;
         let checkpoints = checkpoint::start(path, &mut writing)?;
+        let log = checkpoints.log();
         let reading = (0..READERS).map(|_| connection::reading(path)).collect::<Result<Vec<_>, _>>()?;
         let writer = Threads::start("sqlite-writer", QUEUE_MAX, [writing], move |connection, jobs| {
             writer::run(connection, jobs, &checkpoints);
         })?;
         let readers = Threads::start("sqlite-reader", QUEUE_MAX, reading, readers::run)?;
-        Ok(Self(Arc::new(Doors { readers, writer })))
+        Ok(Self(Arc::new(Doors { readers, writer, log })))
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let Doors { readers, writer, log } = &*self.0;
+        Usage::File { jobs_waiting: readers.waiting() + writer.waiting(), log_pages: log.pages() }
     }
 
     pub(crate) async fn pending(&self, all: &[Migration]) -> Result<Vec<Pending>, Error> {

@@ -15,6 +15,7 @@ use web::ServeLimits;
 use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve, Topics};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
+use crate::logs::tell_by;
 use crate::sample::Site;
 use crate::settings::Settings;
 use crate::tables::{self, Parts};
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(arguments: &Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings::of_serve(arguments)?;
-    tell_by(&settings.server.log)?;
+    tell_by(&settings.server.log, settings.server.log_format)?;
     let listener = TcpListener::bind(settings.server.listen).await;
     let listener = listener.with_context(|| format!("{} cannot be listened on", settings.server.listen))?;
     let shop = compose::start(&settings).await?;
@@ -187,7 +188,7 @@ pub(crate) async fn asked_to_stop() {
 
 async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
     let settings = Settings::of_place(place)?;
-    tell_by(&settings.server.log)?;
+    tell_by(&settings.server.log, settings.server.log_format)?;
     anyhow::ensure!(
         !settings.server.database.is_empty(),
         "migrate needs --database URL; the embedded database is brought up to date by `serve`"
@@ -205,7 +206,7 @@ async fn migrate(place: &Place) -> anyhow::Result<ExitCode> {
 /// Makes the topics that the shop needs and Kafka lacks.
 async fn ensure_topics(place: &Place) -> anyhow::Result<ExitCode> {
     let settings = Settings::of_place(place)?;
-    tell_by(&settings.server.log)?;
+    tell_by(&settings.server.log, settings.server.log_format)?;
     let made = compose::kafka_of(&settings)?.ensure(&log::every_topic()).await?;
     for topic in &made {
         println!("made {}{topic}", settings.kafka.prefix);
@@ -268,12 +269,4 @@ async fn rush(arguments: Rush) -> anyhow::Result<ExitCode> {
 
 fn exit_code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Tells what happens on the standard error output, as far as `filter` lets it pass.
-pub(crate) fn tell_by(filter: &str) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .with_context(|| format!("server.log: {filter} is no filter, as `info` or `warn,engine=debug`"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
 }

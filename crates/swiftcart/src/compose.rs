@@ -11,7 +11,7 @@ use payments::ProviderConfig;
 use sandbox::Given;
 use store::{Migration, Store};
 use tokio::sync::watch;
-use web::{Access, Door, InternalKey, Keyring, Limits, Peer, PublicKey, Router, Routes, Seal};
+use web::{Access, Door, InternalKey, Keyring, Limits, Peer, PublicKey, Router, Routes, Seal, Traffic};
 
 use crate::admin::Life;
 use crate::data_dir::DataDir;
@@ -123,12 +123,13 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         deadline_ms: settings.server.deadline_ms,
         retry_after_ms: RETRY_AFTER_MS,
     };
-    let open = |routes: Routes| Door::new(runtime.clone(), keyring.clone(), limits).open(routes);
+    let traffic = Traffic::default();
+    let open = |routes: Routes| Door::new(runtime.clone(), keyring.clone(), limits).counting(traffic.clone()).open(routes);
 
-    let (mut running, mut provider, mut data) = (Vec::new(), Provider::Elsewhere, None);
+    let (mut running, mut provider, mut data, mut database) = (Vec::new(), Provider::Elsewhere, None, None);
     if roles.have_services() {
         let (store, taken) = open_store(settings, &tables::migrations(&services)).await?;
-        data = taken;
+        (data, database) = (taken, Some(store.clone()));
         let kafka = kafka(settings).await?;
         let shared = engine::Settings { kafka, trim: Some(trim), ..engine::Settings::alone(store, runtime.clone()) };
         if !settings.payments.provider.built_in() {
@@ -180,7 +181,8 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
         });
         elsewhere.merge(admin::of_whole(peers.clone(), copying.clone()))
     };
-    let measured = Measured { running: running.clone(), audit: glance, runtime: runtime.clone() };
+    let (services, traffic) = (running.clone(), traffic.clone());
+    let measured = Measured { running: services, traffic, database, audit: glance, runtime: runtime.clone() };
     let life = Life::default();
     let shown = Some(peers.clone()).filter(|_| roles.have_gateway());
     let mut routes = own

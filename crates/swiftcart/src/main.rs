@@ -11,6 +11,7 @@ mod data_dir;
 #[cfg(feature = "fail-points")]
 mod fail_points;
 mod logins;
+mod logs;
 mod metrics;
 #[cfg(test)]
 mod model;

@@ -9,8 +9,8 @@ use kernel::Runtime;
 use store::{Carriage, Carried, Store};
 
 use crate::cli::{Place, Promote};
-use crate::commands::tell_by;
 use crate::data_dir::DataDir;
+use crate::logs::tell_by;
 use crate::settings::Settings;
 use crate::tables::{self, Parts};
 
@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 2;
 pub(crate) async fn promote(arguments: Promote) -> anyhow::Result<ExitCode> {
     let Promote { to, data, config } = arguments;
     let settings = Settings::of_place(&Place { data, database: Some(String::new()), config })?;
-    tell_by(&settings.server.log)?;
+    tell_by(&settings.server.log, settings.server.log_format)?;
     let data = &settings.server.data;
     ensure!(DataDir::has_database(data), "there is no shop in {}", data.display());
     let data_dir = DataDir::take(data)?;

@@ -16,8 +16,9 @@ use tokio::net::TcpListener;
 use web::{Door, Keyring, Limits, Peer, ServeLimits};
 
 use crate::cli::{Place, SandboxProvider};
-use crate::commands::{HEAD_MS_MAX, asked_to_stop, tell_by};
+use crate::commands::{HEAD_MS_MAX, asked_to_stop};
 use crate::data_dir::DataDir;
+use crate::logs::tell_by;
 use crate::settings::Settings;
 use crate::tables;
 
@@ -28,7 +29,7 @@ const DEADLINE_BEYOND_MS: i64 = 10_000;
 pub(crate) async fn serve(arguments: SandboxProvider) -> anyhow::Result<ExitCode> {
     let place = Place { data: Some(arguments.data.clone()), database: Some(String::new()), config: arguments.config.clone() };
     let mut settings = Settings::of_place(&place)?;
-    tell_by(&settings.server.log)?;
+    tell_by(&settings.server.log, settings.server.log_format)?;
     let webhooks = webhooks(&arguments.webhook_url)?;
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.with_context(|| format!("{} cannot be listened on", arguments.listen))?;

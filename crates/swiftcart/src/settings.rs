@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::cli::{Place, Serve};
+use crate::logs::LogFormat;
 use crate::peers;
 use crate::roles::Roles;
 
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) announce_ms: Millis,
     pub(crate) drain_ms: Millis,
     pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
 }
 
 /// The same with the secret left out.

@@ -65,4 +65,22 @@ impl Raw {
             panic!("{error} at\n{script}");
         }
     }
+
+    /// The texts in the one column that `select` reads.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn texts(&self, select: &str) -> Vec<String> {
+        match &self.0 {
+            Inside::Sqlite(connection) => {
+                let mut statement = connection.prepare(select).expect("a statement");
+                let texts = statement.query_map([], |row| row.get(0)).expect("rows");
+                texts.collect::<Result<_, _>>().expect("texts")
+            }
+            Inside::Postgres(client) => {
+                let rows = client.query(select, &[]).await.expect("rows");
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        }
+    }
 }

@@ -131,9 +131,13 @@ impl Stage {
     /// If something is, or it never comes.
     pub async fn catch_up(&self, running: &Running) {
         let caught_up = async || {
-            let pending = running.pending().await.expect("the database answers");
-            assert_eq!(pending.parked, 0, "an event was parked");
-            pending.behind.is_empty()
+            let mut all = vec![running.pending().await.expect("the database answers")];
+            for other in self.speakers.values().chain(self.played.iter().map(|played| &**played)) {
+                all.push(other.pending().await.expect("the database answers"));
+            }
+            engine::compare(&mut all);
+            assert_eq!(all[0].parked, 0, "an event was parked");
+            all[0].behind.is_empty()
         };
         self.until("everything is heard", caught_up).await;
     }
@@ -219,7 +223,16 @@ async fn start(service: Service, settings: &Settings) -> Running {
 
 /// A service that only says what it is told to.
 fn speaker(name: &'static str) -> Service {
-    Service { name, migrations: &[], tables: &[], reads: &[], subscriptions: Vec::new(), timers: Vec::new(), jobs: Vec::new() }
+    Service {
+        name,
+        migrations: &[],
+        tables: &[],
+        reads: &[],
+        subscriptions: Vec::new(),
+        timers: Vec::new(),
+        jobs: Vec::new(),
+        ages: Vec::new(),
+    }
 }
 
 #[cfg(test)]

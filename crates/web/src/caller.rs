@@ -13,6 +13,9 @@ pub const CART_CAPABILITY: &str = "cart-capability";
 /// The header that names one request, in both directions.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// The header that says to which trace a request belongs (W3C Trace Context), in both directions.
+pub const TRACEPARENT: &str = "traceparent";
+
 /// What a person is in the shop.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -22,9 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
 use crate::access::Access;
-use crate::caller::{CART_CAPABILITY, Caller, Person, REQUEST_ID};
+use crate::caller::{CART_CAPABILITY, Caller, Person, REQUEST_ID, TRACEPARENT};
 use crate::conditional::Prefer;
 use crate::incoming::Incoming;
+use crate::measured::{Meter, Meters, Traffic};
 use crate::problem::{self, METHOD_NOT_ALLOWED, OUTCOME_UNKNOWN};
 use crate::routes::{Endpoint, Handle, RouteInfo, Routes};
 use crate::token::{Keyring, token_invalid};
@@ -58,6 +59,16 @@ struct Name {
     trace: TraceContext,
 }
 
+impl Name {
+    fn write(&self, headers: &mut HeaderMap) {
+        for (header, text) in [(REQUEST_ID, &self.request_id), (TRACEPARENT, &self.trace.to_string())] {
+            if let Ok(value) = HeaderValue::from_str(text) {
+                headers.insert(header, value);
+            }
+        }
+    }
+}
+
 /// What stands before the routes of one process.
 #[derive(Clone)]
 pub struct Door {
@@ -66,6 +77,14 @@ pub struct Door {
     limits: Limits,
     requests: Arc<Semaphore>,
     waits: Arc<Semaphore>,
+    traffic: Traffic,
+}
+
+/// A door with the routes behind it, as they are counted.
+#[derive(Clone)]
+struct Entrance {
+    door: Door,
+    meters: Arc<Meters>,
 }
 
 impl Door {
@@ -74,11 +93,19 @@ impl Door {
     pub fn new(runtime: Arc<dyn Runtime>, keyring: Keyring, limits: Limits) -> Self {
         let requests = Arc::new(Semaphore::new(limits.requests_max));
         let waits = Arc::new(Semaphore::new(limits.waits_max));
-        Self { runtime, keyring, limits, requests, waits }
+        Self { runtime, keyring, limits, requests, waits, traffic: Traffic::default() }
+    }
+
+    /// The same door, which counts what goes through it in `traffic`.
+    #[must_use]
+    pub fn counting(mut self, traffic: Traffic) -> Self {
+        self.traffic = traffic;
+        self
     }
 
     /// The router behind this door. Panics at once if two routes claim the same method and path.
     pub fn open(&self, routes: Routes) -> Router {
+        let entrance = Entrance { door: self.clone(), meters: Arc::new(self.traffic.meters(&routes.list())) };
         let mut places: BTreeMap<String, Vec<(RouteInfo, Endpoint<()>)>> = BTreeMap::new();
         for (info, endpoint) in routes.into_endpoints() {
             let place = places.entry(info.path.clone()).or_default();
@@ -91,7 +118,7 @@ impl Door {
             let door = self.clone();
             router = router.route(&path, any(move |request: Request| answer(door.clone(), place.clone(), request)));
         }
-        router.fallback(no_such_place).layer(from_fn_with_state(self.clone(), enter))
+        router.fallback(no_such_place).layer(from_fn_with_state(entrance, enter))
     }
 
     fn request_id(&self, headers: &HeaderMap) -> String {
@@ -104,8 +131,12 @@ impl Door {
     }
 
     fn trace(&self, headers: &HeaderMap) -> TraceContext {
-        let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
-        given.unwrap_or_else(|| TraceContext::start(&mut self.runtime.draw()))
+        let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
+        let mut draw = self.runtime.draw();
+        match given {
+            Some(given) => given.child(draw.next_u64()),
+            None => TraceContext::start(&mut draw),
+        }
     }
 
     fn person(&self, headers: &HeaderMap) -> Result<Option<Person>, Fault> {
@@ -163,22 +194,36 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// The one layer: everything that holds for every request.
-async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let started = door.runtime.now();
-    let request_id = door.request_id(request.headers());
-    let trace = door.trace(request.headers());
-    let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map_or_else(String::new, |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", request.id = request_id, trace = %trace);
-    let result = door.pass(request, next, Name { request_id: request_id.clone(), trace }).instrument(span).await;
-    let mut response = result.unwrap_or_else(|fault| problem::respond(&fault, &request_id));
-    furnish(response.headers_mut(), &request_id);
-    let (status, duration_ms) = (response.status().as_u16(), door.runtime.now().since_ms(started));
-    tracing::debug!(request.id = request_id, method = method.as_str(), path, status, duration_ms, "a request was answered");
-    response
+async fn enter(State(entrance): State<Entrance>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let meter = entrance.meters.of(path, request.method());
+    let name = Name { request_id: entrance.door.request_id(request.headers()), trace: entrance.door.trace(request.headers()) };
+    // As an error, so that whatever filter lets a line of this request pass lets its ids pass too.
+    let span = tracing::error_span!(
+        "request",
+        service = meter.service(),
+        request_id = name.request_id,
+        trace_id = name.trace.trace_id(),
+        span_id = name.trace.span_id()
+    );
+    entrance.door.answer(request, next, meter, name).instrument(span).await
 }
 
 impl Door {
+    /// Answers a request, whatever becomes of it, and counts it.
+    async fn answer(&self, request: Request, next: Next, meter: &Meter, name: Name) -> Response {
+        let started = self.runtime.now();
+        let waits = request.method().is_safe() && Prefer::of(request.headers()).wait_ms.is_some();
+        let passing = meter.begin();
+        let result = self.pass(request, next, meter, name.clone()).await;
+        let mut response = result.unwrap_or_else(|fault| problem::respond(&fault, &name.request_id));
+        furnish(response.headers_mut(), &name);
+        let (status, ended) = (response.status().as_u16(), self.runtime.now());
+        passing.answered(status, (!waits).then_some((started, ended)));
+        tracing::debug!(route = meter.route(), status, duration_ms = ended.since_ms(started), "a request was answered");
+        response
+    }
+
     fn caller(&self, headers: &HeaderMap, name: Name) -> Result<Caller, Fault> {
         let capability = headers.get(CART_CAPABILITY).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Caller { person: self.person(headers)?, capability, request_id: name.request_id, trace: name.trace })
@@ -186,10 +231,10 @@ impl Door {
 
     /// Runs the route within the limits of number and time, and turns its panic into a fault. The number comes first: a
     /// refusal under load must cost less than the check of a token.
-    async fn pass(&self, mut request: Request, next: Next, name: Name) -> Result<Response, Fault> {
+    async fn pass(&self, mut request: Request, next: Next, meter: &Meter, name: Name) -> Result<Response, Fault> {
         let method = request.method().clone();
         let wait_ms = Prefer::of(request.headers()).wait_ms.filter(|_| method.is_safe());
-        let _permit = self.admit(wait_ms.is_some())?;
+        let _permit = self.admit(wait_ms.is_some()).inspect_err(|_| meter.shed())?;
         request.extensions_mut().insert(name);
         let deadline_ms = self.limits.deadline_ms.saturating_add(wait_ms.unwrap_or(0));
         let work = Box::pin(AssertUnwindSafe(next.run(request)).catch_unwind());
@@ -207,10 +252,8 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
 }
 
-fn furnish(headers: &mut HeaderMap, request_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, value);
-    }
+fn furnish(headers: &mut HeaderMap, name: &Name) {
+    name.write(headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
@@ -245,12 +288,8 @@ async fn answer(door: Door, place: Arc<Vec<(RouteInfo, Endpoint<()>)>>, request:
 
 /// The request under the name that this door has given it, so that it has the same one behind the next.
 fn named(mut request: Request) -> Request {
-    if let Some(Name { request_id, trace }) = request.extensions_mut().remove::<Name>() {
-        for (header, text) in [(REQUEST_ID, request_id), ("traceparent", trace.to_string())] {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                request.headers_mut().insert(header, value);
-            }
-        }
+    if let Some(name) = request.extensions_mut().remove::<Name>() {
+        name.write(request.headers_mut());
     }
     request
 }

@@ -82,7 +82,7 @@ fn field_of(error: &Value) -> Option<FieldFault> {
 
 /// Logs what a person must know of, once, and answers with the rest.
 pub(crate) fn respond(fault: &Fault, request_id: &str) -> Response {
-    log(fault, request_id);
+    log(fault);
     let problem = Problem::of(fault, request_id);
     let mut response = Response::new(axum::body::Body::from(Value::Object(problem.members).to_string()));
     *response.status_mut() = problem.status;
@@ -91,13 +91,13 @@ pub(crate) fn respond(fault: &Fault, request_id: &str) -> Response {
     response
 }
 
-/// A refusal without a cause is a decision, as under load, and would only fill the log.
-fn log(fault: &Fault, request_id: &str) {
+/// The span of the request says which one it was. A refusal without a cause is a decision, as under load, and would only fill the log.
+fn log(fault: &Fault) {
     let (reason, cause) = (fault.reason.as_str(), fault.cause.as_deref());
     match (fault.kind, cause) {
-        (FaultKind::Internal, _) => tracing::error!(request.id = request_id, reason, cause, "a request met a defect"),
+        (FaultKind::Internal, _) => tracing::error!(reason, cause, "a request met a defect"),
         (FaultKind::Unavailable | FaultKind::OutcomeUnknown, Some(cause)) => {
-            tracing::warn!(request.id = request_id, reason, cause, "a request was not served");
+            tracing::warn!(reason, cause, "a request was not served");
         }
         _ => {}
     }

@@ -76,7 +76,7 @@ fn build() -> Result<PathBuf> {
     let lines = String::from_utf8_lossy(&output.stdout);
     let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let made = artifacts.filter(|artifact| artifact["target"]["name"] == "swiftcart");
-    made.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).last().context("cargo tells no binary")
+    made.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).next_back().context("cargo tells no binary")
 }
 
 /// What is replayed: the baskets of the examples, again and again.

@@ -185,7 +185,7 @@ impl Process {
 
 /// A service without anything.
 pub(crate) fn plain(name: &'static str) -> Service {
-    Service { name, migrations: &[], tables: &[], reads: &[], subscriptions: vec![], timers: vec![], jobs: vec![] }
+    Service { name, migrations: &[], tables: &[], reads: &[], subscriptions: vec![], timers: vec![], jobs: vec![], ages: vec![] }
 }
 
 /// The bank: it only does what it is told.

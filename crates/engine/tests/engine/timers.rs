@@ -190,7 +190,7 @@ async fn what_is_overdue_and_unheard_is_counted() {
         say(&bank.handle, &["x"], 1, 3).await;
         let gauges = counter.gauges().await.unwrap();
         assert_eq!(gauges.timers_overdue, 0, "{engine:?}");
-        assert!(gauges.unheard["bank"] > 0 && gauges.waiting["order"] == 0, "{engine:?}: {gauges:?}");
+        assert!(gauges.unheard["bank"] > 0, "{engine:?}: {gauges:?}");
         process.world.move_on(3_600_000 + 2 * engine::OVERDUE_AFTER_MS);
         assert_eq!(counter.gauges().await.unwrap().timers_overdue, 2, "{engine:?}");
         bank.shut_down().await;

@@ -293,7 +293,11 @@ async fn the_request_is_named_in_every_event_it_causes(engine: Engine) {
     let reserved = HoldReserved { order, store: shop.store.id, expires_at: shop.now().plus_ms(600_000) };
     shop.is_said(reserved, other.clone()).await;
     shop.heard().await;
-    let traces: Vec<String> = shop.said().await.iter().map(|event| event.traceparent.to_string()).collect();
-    assert_eq!(traces, [trace, trace, other.to_string().as_str()]);
+    let said = shop.said().await;
+    let traces: Vec<&str> = said.iter().map(|event| event.traceparent.trace_id()).collect();
+    let first = TraceContext::parse(trace).unwrap();
+    assert_eq!(traces, [first.trace_id(), first.trace_id(), other.trace_id()]);
+    let spans: Vec<&str> = said.iter().map(|event| event.traceparent.span_id()).collect();
+    assert!(spans[0] == spans[1] && spans[0] != first.span_id() && spans[2] != other.span_id(), "{spans:?}");
     shop.close().await;
 }

@@ -12,11 +12,19 @@ testkit::on_both! {
     what_is_not_brought_back_is_called_back_again
     what_is_late_ends
     a_timer_that_fell_due_while_it_was_down_fires_once
+    whoever_watches_sees_how_old_the_oldest_undecided_order_is
 }
 
 impl Shop {
     async fn said_times(&self, order: contracts::OrderId, kind: &str) -> usize {
         self.said_of(order).await.iter().filter(|said| *said == kind).count()
+    }
+
+    async fn undecided_ms(&self) -> i64 {
+        let gauges = self.orders.gauges().await.unwrap();
+        let [(name, _, ms)] = <[_; 1]>::try_from(gauges.ages).unwrap();
+        assert_eq!(name, "swiftcart_order_undecided_age_seconds");
+        ms
     }
 
     async fn timers(&self) -> usize {
@@ -77,5 +85,16 @@ async fn a_timer_that_fell_due_while_it_was_down_fires_once(engine: Engine) {
     let shop = shop.restart().await;
     shop.until("it is given up", async || state_of(&shop, &cart, order).await == state("cancelling", "timed-out")).await;
     assert_eq!((shop.said_times(order, "order.cancelling").await, shop.timers().await), (1, 1));
+    shop.close().await;
+}
+
+async fn whoever_watches_sees_how_old_the_oldest_undecided_order_is(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    assert_eq!(shop.undecided_ms().await, 0);
+    let (_, order) = shop.placed(&[("MILK", 3)]).await;
+    shop.clock.advance(20_000);
+    assert!(shop.undecided_ms().await >= 20_000);
+    shop.confirm(order).await;
+    shop.until("it is decided", async || shop.undecided_ms().await == 0).await;
     shop.close().await;
 }

@@ -8,10 +8,10 @@ use contracts::OrderId;
 use kernel::{BoxFuture, Fault, FaultKind, Millis, Money, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use web::{IDEMPOTENCY_KEY, Json, Peer, PeerAnswer, PeerAsk, json};
+use web::{IDEMPOTENCY_KEY, Json, Peer, PeerAnswer, PeerAsk, TRACEPARENT, json};
 
 use crate::domain::outcome::{Dispute, Outcome, Standing, Truth};
-use crate::jobs::provider::{Charge, Nudge, Provider, Silence};
+use crate::jobs::provider::{Ask, Charge, Nudge, Provider, Silence};
 
 /// The header in which we show that we may ask.
 const KEY_HEADER: &str = "sandbox-key";
@@ -105,25 +105,33 @@ impl SandboxProvider {
         let _ = self.link.set(Link { peer, key: key.to_owned(), webhook_secret });
     }
 
-    async fn ask(&self, method: &'static str, path: String, key: Option<&str>, body: Option<Json>) -> Result<PeerAnswer, String> {
+    /// Asks once; what has a body is done once under its key.
+    async fn ask(
+        &self,
+        method: &'static str,
+        path: String,
+        ask: Option<Ask<'_>>,
+        body: Option<Json>,
+    ) -> Result<PeerAnswer, String> {
         let Some(link) = self.link.get() else { return Err("the provider is not there yet".to_owned()) };
         let mut headers = vec![(KEY_HEADER, link.key.clone())];
-        headers.extend(key.map(|key| (IDEMPOTENCY_KEY, key.to_owned())));
+        headers.extend(ask.map(|ask| (TRACEPARENT, ask.trace.to_string())));
+        headers.extend(ask.filter(|_| body.is_some()).map(|ask| (IDEMPOTENCY_KEY, ask.key.to_owned())));
         headers.extend(body.as_ref().map(|_| ("content-type", "application/json".to_owned())));
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         link.peer.ask(PeerAsk { method, path, headers, body }).await.map_err(|fault| fault.to_string())
     }
 
-    async fn demand(&self, key: &str, path: String, body: Json) -> Outcome {
-        match self.ask("POST", path, Some(key), Some(body)).await {
+    async fn demand(&self, ask: Ask<'_>, path: String, body: Json) -> Outcome {
+        match self.ask("POST", path, Some(ask), Some(body)).await {
             Ok(answer) => outcome_of(&answer),
             Err(cause) => Outcome::Unknown { cause },
         }
     }
 
     /// What is there, or that it is not, which the provider says as `absent`.
-    async fn read<T: DeserializeOwned>(&self, path: String, absent: &str) -> Result<Option<T>, Silence> {
-        let answer = self.ask("GET", path, None, None).await.map_err(Silence)?;
+    async fn read<T: DeserializeOwned>(&self, path: String, ask: Option<Ask<'_>>, absent: &str) -> Result<Option<T>, Silence> {
+        let answer = self.ask("GET", path, ask, None).await.map_err(Silence)?;
         match answer.status {
             200 => parsed(&answer).map(Some).map_err(Silence),
             404 if problem_of(&answer).as_deref() == Some(absent) => Ok(None),
@@ -133,41 +141,42 @@ impl SandboxProvider {
 }
 
 impl Provider for SandboxProvider {
-    fn authorise<'a>(&'a self, key: &'a str, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
+    fn authorise<'a>(&'a self, ask: Ask<'a>, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
         let Charge { order, amount, token, pay_by } = charge;
         let body = json!({ "reference": order, "amount": amount, "token": token, "pay_by": pay_by });
-        Box::pin(self.demand(key, "/sandbox/v1/intents".to_owned(), body))
+        Box::pin(self.demand(ask, "/sandbox/v1/intents".to_owned(), body))
     }
 
-    fn capture<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.demand(key, format!("/sandbox/v1/intents/{intent}/capture"), json!({ "amount": amount })))
+    fn capture<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.demand(ask, format!("/sandbox/v1/intents/{intent}/capture"), json!({ "amount": amount })))
     }
 
-    fn void<'a>(&'a self, key: &'a str, intent: &'a str) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.demand(key, format!("/sandbox/v1/intents/{intent}/void"), json!({})))
+    fn void<'a>(&'a self, ask: Ask<'a>, intent: &'a str) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.demand(ask, format!("/sandbox/v1/intents/{intent}/void"), json!({})))
     }
 
-    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.demand(key, format!("/sandbox/v1/intents/{intent}/refunds"), json!({ "amount": amount })))
+    fn refund<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.demand(ask, format!("/sandbox/v1/intents/{intent}/refunds"), json!({ "amount": amount })))
     }
 
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
+    fn find<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
         Box::pin(async move {
-            let found = self.read::<Told>(format!("/sandbox/v1/demands/{key}"), "unknown-demand").await?;
+            let found = self.read::<Told>(format!("/sandbox/v1/demands/{}", ask.key), Some(ask), "unknown-demand").await?;
             Ok(found.map(Outcome::from))
         })
     }
 
     fn truth<'a>(&'a self, intent: &'a str) -> BoxFuture<'a, Result<Option<Truth>, Silence>> {
         Box::pin(async move {
-            let found = self.read::<IntentView>(format!("/sandbox/v1/intents/{intent}"), "not-found").await?;
+            let found = self.read::<IntentView>(format!("/sandbox/v1/intents/{intent}"), None, "not-found").await?;
             Ok(found.map(Truth::from))
         })
     }
 
     fn changes<'a>(&'a self, after: i64, limit: usize) -> BoxFuture<'a, Result<Vec<Truth>, Silence>> {
         Box::pin(async move {
-            let found = self.read::<Intents>(format!("/sandbox/v1/intents?after={after}&limit={limit}"), "not-found").await?;
+            let found =
+                self.read::<Intents>(format!("/sandbox/v1/intents?after={after}&limit={limit}"), None, "not-found").await?;
             let intents = found.ok_or_else(|| Silence("the provider has no list of intents".to_owned()))?;
             Ok(intents.items.into_iter().map(Truth::from).collect())
         })

@@ -37,6 +37,7 @@ impl Books {
             subscriptions: Vec::new(),
             timers: Vec::new(),
             jobs: Vec::new(),
+            ages: Vec::new(),
         };
         let settings = Settings::alone(store, Arc::new(TokioRuntime::new()));
         let running = engine::start(service, &settings).await.unwrap();
@@ -197,7 +198,8 @@ async fn a_look_that_is_wanted_while_one_is_under_way_is_looked_once_more() {
     hear(nudged("evt_1")).await;
     let look = books.take_up_of(look_key(books.order), 1).await.remove(0);
     let probe = Probe { attempt: 1, key: asked.key.clone(), intent: None };
-    assert_eq!(look, Errand::Look { order: books.order, round: 1, probes: vec![probe] });
+    let trace = books.payment().await.asked[0].trace.clone();
+    assert_eq!(look, Errand::Look(Look { order: books.order, round: 1, probes: vec![probe], trace }));
     hear(nudged("evt_2")).await;
     let key = (books.order, 1);
     books.decide(move |work| looked(work, key, 1, &[], false, BACKOFF)).await.unwrap();

@@ -11,7 +11,7 @@ use sandbox::Mishap;
 use testkit::Engine;
 use web::json;
 
-use crate::shop::{PAY_WITHIN_MS, Shop, money};
+use crate::shop::{PAY_WITHIN_MS, Shop, asked, money};
 
 testkit::on_both! {
     another_card_is_authorised_once_the_first_is_proved_dead
@@ -155,7 +155,7 @@ async fn a_refused_capture_asks_for_the_truth(engine: Engine) {
     let intent = shop.intents(expired).await[0].intent.clone();
     shop.control(&intent, "expire", &json!({})).await;
     let intent = shop.intents(taken).await[0].intent.clone();
-    let outcome = shop.provider().capture("somebody:capture", &intent, money(700)).await;
+    let outcome = shop.provider().capture(asked("somebody:capture"), &intent, money(700)).await;
     assert_eq!(outcome, Outcome::Done { intent });
     shop.deliver(expired, 700).await;
     shop.deliver(taken, 700).await;
@@ -173,7 +173,7 @@ async fn a_refused_void_asks_for_the_truth(engine: Engine) {
     shop.reserve(order, "tok_ok").await;
     shop.settled(order, "authorised").await;
     let intent = shop.intents(order).await[0].intent.clone();
-    shop.provider().capture("somebody:capture", &intent, money(1000)).await;
+    shop.provider().capture(asked("somebody:capture"), &intent, money(1000)).await;
     shop.cancel(order).await;
     // It was taken, whoever did that; nobody says that nothing is held.
     shop.settled(order, "captured").await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join;
 use kernel::{BoxFuture, Fault, Money, Timestamp};
-use payments::{Charge, Nudge, Outcome, Provider, SandboxProvider, Silence, Truth};
+use payments::{Ask, Charge, Nudge, Outcome, Provider, SandboxProvider, Silence, Truth};
 use tokio::sync::Semaphore;
 
 /// What the line does.
@@ -67,32 +67,32 @@ impl Line {
 }
 
 impl Provider for Line {
-    fn authorise<'a>(&'a self, key: &'a str, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
+    fn authorise<'a>(&'a self, ask: Ask<'a>, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             if let Self::Gated(_, gate) = self {
                 gate.pass().await;
             }
-            match (self, self.carry(|end| end.authorise(key, charge)).await) {
+            match (self, self.carry(|end| end.authorise(ask, charge)).await) {
                 (Self::Misnamed(_), Outcome::Done { intent }) => Outcome::Done { intent: format!("{intent}-other") },
                 (_, outcome) => outcome,
             }
         })
     }
 
-    fn capture<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.carry(move |end| end.capture(key, intent, amount)))
+    fn capture<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.carry(move |end| end.capture(ask, intent, amount)))
     }
 
-    fn void<'a>(&'a self, key: &'a str, intent: &'a str) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.carry(move |end| end.void(key, intent)))
+    fn void<'a>(&'a self, ask: Ask<'a>, intent: &'a str) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.carry(move |end| end.void(ask, intent)))
     }
 
-    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.carry(move |end| end.refund(key, intent, amount)))
+    fn refund<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.carry(move |end| end.refund(ask, intent, amount)))
     }
 
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
-        Box::pin(async move { self.end()?.find(key).await })
+    fn find<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
+        Box::pin(async move { self.end()?.find(ask).await })
     }
 
     fn truth<'a>(&'a self, intent: &'a str) -> BoxFuture<'a, Result<Option<Truth>, Silence>> {

@@ -2,13 +2,13 @@
 //! Leaves the stage to `testkit` and what is to be expected to the tests.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use contracts::orders::{OrderCancelling, OrderDelivered, OrderPaymentAgain, OrderRefundRequested, OrderReserved};
 use contracts::{Event, OrderId, RefundId, StoreId};
 use engine::Running;
-use kernel::{Millis, Money};
-use payments::{Config, Provider, SandboxProvider, Truth};
+use kernel::{Draw, Millis, Money, TraceContext};
+use payments::{Ask, Config, Provider, SandboxProvider, Truth};
 use sandbox::{Faults, Mishap, Webhooks};
 use testkit::{Engine, Stage, TestRuntime, TestStore, migrated, ok, some_id};
 use web::{Call, HeaderName, Json, Method, Peer, Reply, json};
@@ -264,6 +264,12 @@ impl Shop {
 /// The store of all orders.
 pub(crate) fn store_id() -> StoreId {
     StoreId(some_id(77))
+}
+
+/// How somebody asks the provider past payments.
+pub(crate) fn asked(key: &str) -> Ask<'_> {
+    static TRACE: LazyLock<TraceContext> = LazyLock::new(|| TraceContext::start(&mut Draw::seeded(3)));
+    Ask { key, trace: &TRACE }
 }
 
 pub(crate) fn money(minor: i64) -> Money {

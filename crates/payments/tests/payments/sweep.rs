@@ -10,7 +10,7 @@ use testkit::Engine;
 use web::{Json, json};
 
 use crate::line::Line;
-use crate::shop::{PAY_WITHIN_MS, Shop, money, sweeping};
+use crate::shop::{PAY_WITHIN_MS, Shop, asked, money, sweeping};
 
 testkit::on_both! {
     whatever_no_webhook_told_is_learned
@@ -66,7 +66,7 @@ async fn money_that_only_the_provider_knows_of_is_shown_until_it_is_gone(engine:
     shop.settled(known, "authorised").await;
     let mut intents = Vec::new();
     for (index, order) in [known, unknown].into_iter().enumerate() {
-        let outcome = shop.provider().authorise(&format!("somebody:{index}"), &charge(&shop, order, 5)).await;
+        let outcome = shop.provider().authorise(asked(&format!("somebody:{index}")), &charge(&shop, order, 5)).await;
         intents.push(outcome.intent().unwrap().to_owned());
     }
     shop.until("both are shown", async || differences(&shop).await.len() == 2).await;
@@ -83,7 +83,7 @@ async fn money_that_only_the_provider_knows_of_is_shown_until_it_is_gone(engine:
     assert_eq!(subjects, [&json!(known), &json!(unknown)]);
 
     for (index, intent) in intents.iter().enumerate() {
-        shop.provider().void(&format!("somebody:void:{index}"), intent).await;
+        shop.provider().void(asked(&format!("somebody:void:{index}")), intent).await;
     }
     shop.until("nothing differs any more", async || {
         let breaches = shop.read("/v1/admin/audit/payments/breaches").await;
@@ -120,7 +120,7 @@ async fn amounts_that_differ_are_shown(engine: Engine) {
     shop.deliver(order, 1000).await;
     let payment = shop.settled(order, "captured").await;
     let intent = payment["intent"].as_str().unwrap().to_owned();
-    let outcome = shop.provider().refund("somebody:refund", &intent, money(100)).await;
+    let outcome = shop.provider().refund(asked("somebody:refund"), &intent, money(100)).await;
     assert_eq!(outcome, Outcome::Done { intent });
     shop.until("it is shown", async || differences(&shop).await.len() == 1).await;
     let shown = &differences(&shop).await[0];
@@ -144,7 +144,7 @@ async fn what_was_declared_dead_and_arrived_after_all_is_given_back(engine: Engi
     shop.pay_again(order, 2, "tok_ok").await;
     shop.settled(order, "authorised").await;
     // And then it arrives.
-    let outcome = shop.provider().authorise(&format!("sc:{order}:authorise:1"), &charge(&shop, order, 1000)).await;
+    let outcome = shop.provider().authorise(asked(&format!("sc:{order}:authorise:1")), &charge(&shop, order, 1000)).await;
     let late = outcome.intent().unwrap().to_owned();
     shop.until("it is given back", async || shop.provider().truth(&late).await.unwrap().unwrap().standing == Standing::Voided)
         .await;

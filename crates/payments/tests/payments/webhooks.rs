@@ -6,7 +6,7 @@ use sandbox::Mishap;
 use testkit::{Engine, brief, is};
 use web::{Call, HeaderName, json};
 
-use crate::shop::{SECRET, Shop, money, quick};
+use crate::shop::{SECRET, Shop, asked, money, quick};
 
 testkit::on_both! {
     a_webhook_makes_the_worker_ask_now
@@ -97,7 +97,7 @@ async fn only_the_provider_is_heard(engine: Engine) {
     }
     shop.settled(order, "authorised").await;
     assert_eq!(shop.said(order).await, ["payment.authorised.v1"]);
-    let outcome = shop.provider().refund("somebody:refund", "pi_x", money(1)).await;
+    let outcome = shop.provider().refund(asked("somebody:refund"), "pi_x", money(1)).await;
     assert_eq!(outcome, payments::Outcome::declined("not-found"));
     shop.close().await;
 }

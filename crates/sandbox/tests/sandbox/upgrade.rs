@@ -53,6 +53,7 @@ async fn what_was_held_before_is_taken_now(engine: Engine) {
         subscriptions: Vec::new(),
         timers: Vec::new(),
         jobs: Vec::new(),
+        ages: Vec::new(),
     };
     let (held, voided) = (old_intent(1, "authorised", 0), old_intent(2, "voided", 1000));
     let demand = OldDemand {

@@ -33,7 +33,7 @@ pub(super) struct Checkpoints {
 
 /// Lengths in pages.
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     /// What the last commit left in the log.
     written: AtomicI64,
     /// How much of it is in the file.
@@ -66,7 +66,19 @@ pub(super) fn start(path: &Path, writing: &mut Connection) -> Result<Checkpoints
     Ok(Checkpoints { log, thread })
 }
 
+impl Log {
+    /// How long it is.
+    pub(super) fn pages(&self) -> i64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
 impl Checkpoints {
+    /// What is known of the log.
+    pub(super) fn log(&self) -> Arc<Log> {
+        self.log.clone()
+    }
+
     /// Between two commits: calls the thread if the log has grown, and begins the log again if it is long and copied.
     pub(super) fn after_commit(&self, writing: &Connection) {
         let written = self.log.written.load(Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Threads around connections: a bounded queue of jobs for them, and their orderly end.
 //! Leaves what a job is to the writer and the readers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,23 +15,29 @@ use crate::Error;
 pub(super) type Call = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// Where the threads take their jobs from: each job goes to one of them.
-pub(super) struct Jobs<J>(Arc<Mutex<Receiver<J>>>);
+pub(super) struct Jobs<J> {
+    queue: Arc<Mutex<Receiver<J>>>,
+    waiting: Arc<AtomicUsize>,
+}
 
 impl<J> Jobs<J> {
     /// The next job, or `None` when there will be none any more.
     pub(super) fn next(&self) -> Option<J> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        let job = self.queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        job.inspect(|_| _ = self.waiting.fetch_sub(1, Ordering::Relaxed))
     }
 
     /// The next job if one waits already.
     pub(super) fn waiting(&self) -> Option<J> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
+        let job = self.queue.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok();
+        job.inspect(|_| _ = self.waiting.fetch_sub(1, Ordering::Relaxed))
     }
 }
 
 /// Some threads with one queue. When dropped, it lets them finish what waits and end.
 pub(super) struct Threads<J> {
     queue: Option<SyncSender<J>>,
+    waiting: Arc<AtomicUsize>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -47,9 +54,9 @@ impl<J: Send + 'static> Threads<J> {
     {
         let (queue, jobs) = sync_channel(queue_max);
         let (jobs, work) = (Arc::new(Mutex::new(jobs)), Arc::new(work));
-        let mut threads = Self { queue: Some(queue), handles: Vec::new() };
+        let mut threads = Self { queue: Some(queue), waiting: Arc::default(), handles: Vec::new() };
         for connection in connections {
-            let (jobs, work) = (Jobs(Arc::clone(&jobs)), Arc::clone(&work));
+            let (jobs, work) = (Jobs { queue: Arc::clone(&jobs), waiting: Arc::clone(&threads.waiting) }, Arc::clone(&work));
             threads.handles.push(spawn(name, move || work(connection, &jobs))?);
         }
         Ok(threads)
@@ -58,10 +65,20 @@ impl<J: Send + 'static> Threads<J> {
     /// Puts a job into the queue, or refuses it at once if the queue is full.
     pub(super) fn send(&self, job: J) -> Result<(), Error> {
         let queue = self.queue.as_ref().expect("the queue is there until it is dropped");
-        queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::Unavailable("too much waits for the database".to_owned()),
-            TrySendError::Disconnected(_) => Error::Unavailable("the thread of the database has ended".to_owned()),
+        // Before it is sent, so that whoever takes it at once finds it counted.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(job).map_err(|refused| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match refused {
+                TrySendError::Full(_) => Error::Unavailable("too much waits for the database".to_owned()),
+                TrySendError::Disconnected(_) => Error::Unavailable("the thread of the database has ended".to_owned()),
+            }
         })
+    }
+
+    /// How many jobs wait in the queue.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Lets one of the threads do `work` and hands back what came of it.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use contracts::OrderId;
 use kernel::{BoxFuture, Fault, FaultKind, Money, Timestamp};
-use payments::{Charge, Dispute, Nudge, Outcome, Provider, Silence, Standing, Truth};
+use payments::{Ask, Charge, Dispute, Nudge, Outcome, Provider, Silence, Standing, Truth};
 use serde::Deserialize;
 
 /// Cards by what happens to questions about them.
@@ -174,13 +174,13 @@ fn told<T: Send + 'static>(told: T) -> BoxFuture<'static, Result<T, Silence>> {
 }
 
 impl Provider for Bank {
-    fn authorise<'a>(&'a self, key: &'a str, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
+    fn authorise<'a>(&'a self, ask: Ask<'a>, charge: &'a Charge) -> BoxFuture<'a, Outcome> {
         let Charge { order, amount, token, .. } = charge;
-        self.answer(key, token, |books| {
+        self.answer(ask.key, token, |books| {
             if token == "tok_declined" {
                 return Outcome::declined("card-declined");
             }
-            let (intent, acts) = (format!("pi_{key}"), token == "tok_action");
+            let (intent, acts) = (format!("pi_{}", ask.key), token == "tok_action");
             let url = acts.then(|| format!("https://bank.example/{intent}"));
             let truth = Truth {
                 intent: intent.clone(),
@@ -202,8 +202,8 @@ impl Provider for Bank {
         })
     }
 
-    fn capture<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        self.change(key, intent, |truth| {
+    fn capture<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        self.change(ask.key, intent, |truth| {
             if truth.standing != Standing::Authorised || truth.amount.minor < amount.minor {
                 return Err("not-held");
             }
@@ -212,8 +212,8 @@ impl Provider for Bank {
         })
     }
 
-    fn void<'a>(&'a self, key: &'a str, intent: &'a str) -> BoxFuture<'a, Outcome> {
-        self.change(key, intent, |truth| match truth.standing {
+    fn void<'a>(&'a self, ask: Ask<'a>, intent: &'a str) -> BoxFuture<'a, Outcome> {
+        self.change(ask.key, intent, |truth| match truth.standing {
             Standing::Captured => Err("captured"),
             Standing::RequiresAction | Standing::Authorised => {
                 truth.standing = Standing::Voided;
@@ -223,8 +223,8 @@ impl Provider for Bank {
         })
     }
 
-    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
-        self.change(key, intent, |truth| {
+    fn refund<'a>(&'a self, ask: Ask<'a>, intent: &'a str, amount: Money) -> BoxFuture<'a, Outcome> {
+        self.change(ask.key, intent, |truth| {
             let refunded = truth.refunded_minor + amount.minor;
             if refunded > truth.captured_minor || truth.dispute == Some(Dispute::Lost) {
                 return Err("not-captured");
@@ -234,8 +234,8 @@ impl Provider for Bank {
         })
     }
 
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
-        told(self.lock().outcomes.get(key).cloned())
+    fn find<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Result<Option<Outcome>, Silence>> {
+        told(self.lock().outcomes.get(ask.key).cloned())
     }
 
     fn truth<'a>(&'a self, intent: &'a str) -> BoxFuture<'a, Result<Option<Truth>, Silence>> {

@@ -91,14 +91,9 @@ impl Cluster {
         if role == "gateway" { &self.gateway } else { &self.roles[role][0] }
     }
 
-    /// The same, to be started again.
-    pub(crate) fn process_mut(&mut self, role: &str) -> &mut Server {
-        if role == "gateway" { &mut self.gateway } else { &mut self.roles.get_mut(role).expect("a role")[0] }
-    }
-
     /// One process of a role, or the gateway, which there is once.
     pub(crate) fn one(&mut self, role: &str, number: usize) -> &mut Server {
-        if role == "gateway" { &mut self.gateway } else { &mut self.of(role)[number] }
+        if role == "gateway" { &mut self.gateway } else { &mut self.roles.get_mut(role).expect("a role")[number] }
     }
 
     /// Kills a process, unless it is dead, and starts it again with `more` environment; says whether it was open before it

@@ -59,7 +59,7 @@ async fn isolate(struck: &[(&'static str, How)]) {
     let kafka = testkit::kafka();
     let mut cluster = Cluster::start(&Topology { database: &database.url, copies: 1, kafka: Some(&kafka), settings: "" });
     let clients = Clients::of(&cluster.gateway, cluster.process("notifications"));
-    restart(cluster.process_mut("identity"));
+    restart(cluster.one("identity", 0));
     let columns: Vec<(How, Column)> = std::thread::scope(|scope| {
         // However this ends, everybody goes home.
         let mut closings = Vec::new();
@@ -78,7 +78,7 @@ async fn isolate(struck: &[(&'static str, How)]) {
         println!("\n{}", table(&format!("{how:?}"), &of_these.collect::<Vec<_>>()));
     }
     // The audit asks for longer than those tokens live.
-    assert!(cluster.process_mut("identity").restart_with(&[]));
+    assert!(cluster.one("identity", 0).restart_with(&[]));
     let (report, content) = cluster.gateway.audit();
     assert!(content, "{report:#}");
     for server in cluster.servers() {
@@ -103,7 +103,7 @@ fn strike(cluster: &mut Cluster, clients: &Clients, role: &'static str, how: How
         away.elapsed() >= AWAY && (orders_went || !needs_orders)
     });
     match how {
-        How::Killed => restart(cluster.process_mut(role)),
+        How::Killed => restart(cluster.one(role, 0)),
         How::Frozen => cluster.process(role).signal("CONT"),
     }
     let back = Instant::now();

@@ -14,5 +14,6 @@ mod roles;
 mod split;
 mod stories;
 mod till;
+mod watched;
 mod ways_out;
 mod words;

@@ -51,9 +51,9 @@ async fn a_role_that_is_dead_or_frozen_takes_only_its_own_routes_along() {
     for (service, path) in READS {
         for blow in ["KILL", "STOP"] {
             if blow == "KILL" {
-                cluster.of(service)[0].kill();
+                cluster.one(service, 0).kill();
             } else {
-                cluster.of(service)[0].signal("STOP");
+                cluster.one(service, 0).signal("STOP");
             }
             until("it is away", &cluster.gateway, path, &token, is_away(service));
             for (_, other) in READS.into_iter().filter(|(other, _)| *other != service) {
@@ -69,9 +69,9 @@ async fn a_role_that_is_dead_or_frozen_takes_only_its_own_routes_along() {
             let pending = until("what is pending", &cluster.gateway, "/v1/admin/audit/pending", &token, is_told);
             assert!(pending.to_string().contains("unreachable"), "{pending:#}");
             if blow == "KILL" {
-                assert!(cluster.of(service)[0].restart_with(&[]), "it opens again");
+                assert!(cluster.one(service, 0).restart_with(&[]), "it opens again");
             } else {
-                cluster.of(service)[0].signal("CONT");
+                cluster.one(service, 0).signal("CONT");
             }
             until("it is there again", &cluster.gateway, path, &token, |status, _| status == 200);
         }
@@ -87,7 +87,7 @@ async fn a_process_that_is_told_to_stop_is_not_missed() {
     let token = cluster.gateway.admin_token();
     let gateway = cluster.gateway.address().to_owned();
     for (service, path) in READS {
-        let leaving = &mut cluster.of(service)[1];
+        let leaving = cluster.one(service, 1);
         std::thread::scope(|scope| {
             let stopped = scope.spawn(|| leaving.stop());
             while !stopped.is_finished() {

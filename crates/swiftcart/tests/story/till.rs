@@ -213,10 +213,15 @@ impl Till {
     }
 
     /// Orders under a quote.
-    pub(crate) fn try_place(&self, (quote, capability): &(String, String), token: &str) -> Answer {
+    pub(crate) fn try_place(&self, quote: &(String, String), token: &str) -> Answer {
+        self.try_place_with("", quote, token)
+    }
+
+    /// The same with more headers.
+    pub(crate) fn try_place_with(&self, headers: &str, (quote, capability): &(String, String), token: &str) -> Answer {
         let contact = json!({ "name": "Ada", "email": "ada@shopper.example", "phone": "" });
         let body = json!({ "quote": quote, "contact": contact, "payment_token": token });
-        self.ask(&format!("Cart-Capability: {capability}\r\n"), "POST", "/v1/orders", &body)
+        self.ask(&format!("Cart-Capability: {capability}\r\n{headers}"), "POST", "/v1/orders", &body)
     }
 
     /// Orders `quantity` units of each SKU.

@@ -57,8 +57,12 @@ async fn a_request_keeps_a_sane_name_and_gets_one_otherwise() {
 async fn a_trace_goes_on_or_begins() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let call = Call::get("/show").header(name("traceparent"), trace).capability("a.b");
-    let shown = ask(&router(), call).await.json::<Json>().unwrap();
-    assert_eq!((&shown[1], &shown[2]), (&json!(trace), &json!("a.b")));
+    let reply = ask(&router(), call).await;
+    let shown = reply.json::<Json>().unwrap();
+    let (given, child) = (TraceContext::parse(trace).unwrap(), TraceContext::parse(shown[1].as_str().unwrap()).unwrap());
+    assert_eq!((child.trace_id(), &shown[2]), (given.trace_id(), &json!("a.b")));
+    assert_ne!(child.span_id(), given.span_id());
+    assert_eq!(reply.header("traceparent"), shown[1].as_str());
     let call = Call::get("/show").header(name("traceparent"), "nonsense");
     let shown = ask(&router(), call).await.json::<Json>().unwrap();
     assert!(TraceContext::parse(shown[1].as_str().unwrap()).is_some());

@@ -7,6 +7,7 @@ mod body;
 mod conditions;
 mod door;
 mod fuzz;
+mod measured;
 mod pages;
 mod path_and_query;
 mod peers;

@@ -22,8 +22,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that may depend on a crate of ours beyond their layer.
-const ALSO: [(Who, &str); 4] = [
+const ALSO: [(Who, &str); 5] = [
     (Who::Package("log"), "store"),
+    (Who::Package("web"), "telemetry"),
     (Who::Package("load"), "audit"),
     (Who::Layer("edge"), "web"),
     (Who::Layer("edge"), "telemetry"),
