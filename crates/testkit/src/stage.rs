@@ -131,12 +131,13 @@ impl Stage {
     /// If something is, or it never comes.
     pub async fn catch_up(&self, running: &Running) {
         let caught_up = async || {
+            // Where it stands is asked first: what the others say meanwhile then counts as said.
             let mut all = vec![running.pending().await.expect("the database answers")];
+            assert_eq!(all[0].parked, 0, "an event was parked");
             for other in self.speakers.values().chain(self.played.iter().map(|played| &**played)) {
                 all.push(other.pending().await.expect("the database answers"));
             }
             engine::compare(&mut all);
-            assert_eq!(all[0].parked, 0, "an event was parked");
             all[0].behind.is_empty()
         };
         self.until("everything is heard", caught_up).await;
