@@ -12,6 +12,9 @@ use serde_json::Value;
 /// does not belong here but in `every_event()`.
 const RETIRED: &[&str] = &[];
 
+/// A field that no program of today knows.
+const NEWER: &str = "of_a_newer_program";
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
@@ -51,6 +54,45 @@ fn every_event_has_an_example_that_loads_and_comes_back_the_same() {
     let examples = examples();
     let faults: Vec<String> = every_event().iter().filter_map(|event| fault_of(event, examples.get(event.kind))).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A field that a newer program adds, anywhere in an event, is passed over by those that do not know it.
+#[test]
+fn every_event_may_grow() {
+    let examples = examples();
+    let faults: Vec<String> = every_event().iter().filter_map(|event| stiffness_of(event, &examples[event.kind])).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Where `event` cannot bear a field that it does not know, if anywhere. Objects that have no fields, being maps or one of
+/// several forms, complain of something else.
+fn stiffness_of(event: &EventInfo, example: &str) -> Option<String> {
+    let known: Value = serde_json::from_str(example).expect("an example is JSON");
+    let refused = |grown: Value| (event.reload)(&grown.to_string()).err().map(|error| error.to_string());
+    let refusals = (0..).map_while(|number| grown(&known, number)).filter_map(refused);
+    let mut stiff = refusals.filter(|error| error.contains("unknown field"));
+    stiff.next().map(|error| format!("{} refuses what a newer program may add: {error}", event.kind))
+}
+
+/// The example with a field more in the object of this number, if there is one.
+fn grown(example: &Value, number: usize) -> Option<Value> {
+    let mut grown = example.clone();
+    let (mut waiting, mut seen) = (vec![&mut grown], 0);
+    while let Some(value) = waiting.pop() {
+        match value {
+            Value::Object(fields) if seen == number => {
+                fields.insert(NEWER.to_owned(), Value::Null);
+                return Some(grown);
+            }
+            Value::Object(fields) => {
+                seen += 1;
+                waiting.extend(fields.values_mut());
+            }
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[test]
@@ -110,6 +152,8 @@ mod planted {
         let missing = fault_of(&event, None).expect("it is missed");
         assert!(missing.contains("crates/contracts/examples/order.cancelled.v1.json"), "{missing}");
         assert!(fault(&format!(r#"{{"order": "{order}"}}"#)).is_some_and(|fault| fault.contains("no longer loads")));
+        let stiff = EventInfo { reload: |_| Err(serde::de::Error::unknown_field(NEWER, &["order"])), ..event };
+        assert!(stiffness_of(&stiff, "{}").is_some_and(|fault| fault.contains(NEWER)));
         let more = format!(r#"{{"order": "{order}", "reason": "gave-up", "by": "shopper"}}"#);
         assert!(fault(&more).is_some_and(|fault| fault.contains("comes back changed")));
     }

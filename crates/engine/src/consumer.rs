@@ -79,8 +79,7 @@ impl Consumer {
     async fn follow(&self) -> Result<(), Fault> {
         let topics = self.topics();
         let names: Vec<&str> = topics.keys().copied().collect();
-        let listened = self.kafka.listen(&self.group(), &names);
-        let listener = listened.map_err(|fault| Fault::unavailable(fault.to_string(), 1000))?;
+        let listener = self.kafka.listen(&self.group(), &names)?;
         Following { consumer: self, topics, listener, partitions: HashMap::new(), assigned: false, asked_at: None }.run().await
     }
 }
@@ -180,7 +179,12 @@ impl Following<'_> {
                 drop(done);
             }
             Heard::Records(records) => self.take(records).await?,
-            Heard::Sought(partitions, sought) => self.sought(partitions, sought),
+            Heard::Sought(partitions, sought) => {
+                if let Err(fault) = &sought {
+                    tracing::debug!(service = self.consumer.handle.service, %fault, "not read again yet");
+                }
+                self.sought(partitions, sought.is_ok());
+            }
             Heard::Ends(ends) => match ends {
                 Ok(ends) => self.learn(ends),
                 Err(fault) => tracing::debug!(service = self.consumer.handle.service, %fault, "ends not learned"),
@@ -325,14 +329,11 @@ impl Following<'_> {
     }
 
     /// From now on these are read from elsewhere; what is held is held anew if it still cannot be applied.
-    fn sought(&mut self, partitions: Vec<Partition>, sought: Result<(), log::KafkaFault>) {
-        if let Err(fault) = &sought {
-            tracing::debug!(service = self.consumer.handle.service, %fault, "not read again yet");
-        }
+    fn sought(&mut self, partitions: Vec<Partition>, done: bool) {
         for partition in partitions {
             if let Some(standing) = self.partitions.get_mut(&partition) {
                 standing.seeking = false;
-                if standing.held.is_some_and(|held| held.healed) && sought.is_ok() {
+                if standing.held.is_some_and(|held| held.healed) && done {
                     standing.held = None;
                 }
             }

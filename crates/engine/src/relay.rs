@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use kernel::{Bucket, Fault, Millis, Timestamp, TraceContext, fail_point};
-use log::{Ack, BEACON, Kafka, LogEvent, Outbox, READ_EVENTS_MAX, Sender, Tails, Wakes};
+use log::{Ack, BEACON, Kafka, KafkaFault, LogEvent, Outbox, READ_EVENTS_MAX, Sender, Tails, Wakes};
 use serde::{Deserialize, Serialize};
 
 use crate::handle::{Handle, fault_of};
@@ -58,7 +58,7 @@ impl Relay {
         let mark = self.mark(&outbox).await?;
         let tails = outbox.tails_at(mark.seq).await.map_err(fault_of)?;
         let mut committed = self.wakes.of(self.handle.service);
-        let mut run = Run::new(self.kafka.sender().map_err(unreachable)?, &mark, tails, self.handle.runtime.now());
+        let mut run = Run::new(self.kafka.sender()?, &mark, tails, self.handle.runtime.now());
         while self.leadership.is_held() {
             committed.mark_unchanged();
             run.fill(&outbox).await?;
@@ -232,7 +232,7 @@ impl Run {
             let events = outbox.read_all(self.sent, &mut self.tails).await.map_err(fault_of)?;
             for event in &events {
                 fail_point("engine.relay-before-send");
-                self.sender.send(event).map_err(unreachable)?;
+                self.sender.send(event)?;
                 self.under_way.push_back((event.seq, false));
                 self.sent = event.seq;
             }
@@ -245,7 +245,7 @@ impl Run {
 
     /// Notes what became of one event and moves on over all that are acknowledged without a hole.
     fn acknowledged(&mut self, ack: Ack) -> Result<(), Fault> {
-        ack.sent.map_err(|why| unreachable(log::KafkaFault::Unreachable(why)))?;
+        ack.sent.map_err(KafkaFault::Unreachable)?;
         if let Ok(at) = self.under_way.binary_search_by_key(&ack.seq, |(seq, _)| *seq) {
             self.under_way[at].1 = true;
         }
@@ -263,13 +263,13 @@ impl Run {
         }
         self.stated_at = now;
         self.beacons += 1;
-        if self.beacons % ALL_EVERY == 0 {
+        if self.beacons.is_multiple_of(ALL_EVERY) {
             self.stated.clear();
         }
         for ((topic, partition), seq) in &self.tails {
             let key = (topic.clone(), *partition);
             if self.stated.insert(key, *seq) != Some(*seq) {
-                self.sender.send(&beacon(&self.source, topic, *partition, *seq)).map_err(unreachable)?;
+                self.sender.send(&beacon(&self.source, topic, *partition, *seq))?;
             }
         }
         Ok(())
@@ -280,8 +280,4 @@ impl Run {
 fn beacon(source: &str, topic: &str, partition: u16, seq: i64) -> LogEvent {
     let (source, topic, kind) = (source.to_owned(), topic.to_owned(), BEACON.to_owned());
     LogEvent { source, seq, prev: seq, topic, partition: Bucket(partition), key: String::new(), kind, payload: String::new() }
-}
-
-fn unreachable(fault: log::KafkaFault) -> Fault {
-    Fault::unavailable(fault.to_string(), 1000)
 }

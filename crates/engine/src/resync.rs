@@ -89,7 +89,6 @@ pub struct Pass {
 
 /// Where a resync stands between two steps.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Which pass, from 0.
     pub pass: usize,

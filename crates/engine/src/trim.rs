@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kernel::{BoxFuture, Fault, Millis, fail_point};
+use kernel::{Fault, Millis, fail_point};
 use log::{Outbox, READ_EVENTS_MAX};
 
 use crate::handle::{Handle, fault_of};
@@ -14,18 +14,17 @@ use crate::service::Service;
 use crate::subscription::outbox_cursor;
 use crate::tables::{Cursor, RelayMark};
 
-/// Up to which event of an outbox, and not beyond the one asked for, all have been carried on.
-type Passed = Arc<dyn Fn(Handle, Outbox, i64) -> BoxFuture<'static, Result<i64, Fault>> + Send + Sync>;
-
 /// When events may go.
 #[derive(Clone)]
 pub struct Trim {
     keep_ms: Millis,
     every_ms: Millis,
-    passed: Passed,
+    audience: Audience,
+    /// Whether they must lie in Kafka, whoever listens.
+    to_kafka: bool,
 }
 
-/// Who reads the outboxes of a database: every service that listens, whether it runs in this process or not.
+/// Who listens to whom in a shop, whether it runs in this process or not.
 #[derive(Clone)]
 pub struct Audience(Arc<[Listening]>);
 
@@ -50,49 +49,47 @@ impl Audience {
         };
         Self(services.iter().flat_map(listening).collect())
     }
-
-    /// Up to which event all have heard what concerns them of `outbox`. A cursor stands still where nothing concerns its
-    /// service, so what counts is the first event after it that does. Who has never read has heard nothing.
-    async fn heard(&self, handle: &Handle, outbox: &Outbox, mut through: i64) -> Result<i64, Fault> {
-        for listening in self.0.iter().filter(|listening| listening.to == handle.service) {
-            let cursor = handle.find::<Cursor>(&outbox_cursor(listening.service, outbox.source())).await?;
-            let cursor = cursor.map_or(0, |(cursor, _)| cursor.seq);
-            let unheard = outbox.first(&listening.topics, cursor, through).await.map_err(fault_of)?;
-            through = unheard.map_or(through, |seq| seq - 1);
-        }
-        Ok(through)
-    }
 }
 
 impl Trim {
-    /// Every `every_ms`, events go that are older than `keep_ms` and that all of `audience` have heard.
+    /// Every `every_ms`, events go that are older than `keep_ms` and that all of `audience` have heard. Who has moved to Kafka
+    /// hears what lies there.
     #[must_use]
     pub fn once_heard(keep_ms: Millis, every_ms: Millis, audience: Audience) -> Self {
-        Self::once_passed(keep_ms, every_ms, move |handle, outbox, through| {
-            let audience = audience.clone();
-            Box::pin(async move { audience.heard(&handle, &outbox, through).await })
-        })
+        Self { keep_ms, every_ms, audience, to_kafka: false }
     }
 
-    /// Every `every_ms`, events go that are older than `keep_ms` and that lie in Kafka for certain.
+    /// Every `every_ms`, events go that are older than `keep_ms` and lie in Kafka for certain. Who of `audience` has not moved
+    /// there yet must have heard them.
     #[must_use]
-    pub fn once_relayed(keep_ms: Millis, every_ms: Millis) -> Self {
-        Self::once_passed(keep_ms, every_ms, |handle, outbox, through| {
-            Box::pin(async move {
-                let mark = handle.find::<RelayMark>(&(handle.service.to_owned(), outbox.source().to_owned())).await?;
-                Ok(through.min(mark.map_or(0, |(mark, _)| mark.seq)))
-            })
-        })
+    pub fn once_relayed(keep_ms: Millis, every_ms: Millis, audience: Audience) -> Self {
+        Self { keep_ms, every_ms, audience, to_kafka: true }
     }
 
-    /// Every `every_ms`, events go that are older than `keep_ms` and that `passed` says were carried on.
-    #[must_use]
-    pub fn once_passed(
-        keep_ms: Millis,
-        every_ms: Millis,
-        passed: impl Fn(Handle, Outbox, i64) -> BoxFuture<'static, Result<i64, Fault>> + Send + Sync + 'static,
-    ) -> Self {
-        Self { keep_ms, every_ms, passed: Arc::new(passed) }
+    /// Up to which event, and not beyond `through`, nobody needs `outbox` any more. A cursor stands still where nothing
+    /// concerns its service, so what counts is the first event after it that does. Who has never read has heard nothing, but
+    /// in a shop on Kafka it never will read here.
+    async fn passed(&self, handle: &Handle, outbox: &Outbox, mut through: i64) -> Result<i64, Fault> {
+        let mut to_kafka = self.to_kafka;
+        for listening in self.audience.0.iter().filter(|listening| listening.to == handle.service) {
+            let cursor = handle.find::<Cursor>(&outbox_cursor(listening.service, outbox.source())).await?;
+            let heard = match cursor.map(|(cursor, _)| cursor.seq) {
+                // It has moved, and left its cursor at the end of all.
+                Some(i64::MAX) => {
+                    to_kafka = true;
+                    continue;
+                }
+                None if self.to_kafka => continue,
+                heard => heard.unwrap_or(0),
+            };
+            let unheard = outbox.first(&listening.topics, heard, through).await.map_err(fault_of)?;
+            through = unheard.map_or(through, |seq| seq - 1);
+        }
+        if to_kafka {
+            let mark = handle.find::<RelayMark>(&(handle.service.to_owned(), outbox.source().to_owned())).await?;
+            through = through.min(mark.map_or(0, |(mark, _)| mark.seq));
+        }
+        Ok(through)
     }
 
     /// Cleans up while the service's lonely work is ours.
@@ -111,7 +108,7 @@ impl Trim {
         while leadership.is_held() {
             let before = handle.runtime.now().plus_ms(-self.keep_ms);
             let old = outbox.said_before(before).await.map_err(fault_of)?;
-            let through = (self.passed)(handle.clone(), outbox.clone(), old).await?.min(old);
+            let through = self.passed(handle, &outbox, old).await?;
             fail_point("engine.trim-before-removal");
             let page = i64::try_from(READ_EVENTS_MAX).unwrap_or(i64::MAX);
             let removed = handle.store.trim(handle.service, outbox.source(), through, page).await.map_err(fault_of)?;

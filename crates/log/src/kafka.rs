@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use contracts::EventInfo;
+use kernel::Fault;
 
 use crate::KafkaConfig;
 
@@ -44,6 +45,18 @@ impl fmt::Display for KafkaFault {
 }
 
 impl std::error::Error for KafkaFault {}
+
+/// When whoever asked for what needs Kafka may ask again.
+const RETRY_AFTER_MS: i64 = 1000;
+
+impl From<KafkaFault> for Fault {
+    fn from(fault: KafkaFault) -> Self {
+        match fault {
+            KafkaFault::Unreachable(why) => Self::unavailable(format!("Kafka: {why}"), RETRY_AFTER_MS),
+            KafkaFault::Wrong(why) => Self::internal(why),
+        }
+    }
+}
 
 impl From<rdkafka::error::KafkaError> for KafkaFault {
     fn from(error: rdkafka::error::KafkaError) -> Self {

@@ -9,7 +9,7 @@ mod views;
 use std::sync::Arc;
 
 use contracts::orders::Contact;
-use contracts::{Address, CartId, OrderId, PersonId, Point, SlotKey, StoreId};
+use contracts::{Address, CartId, OrderId, PersonId, Point, Quantity, Sku, SlotKey, StoreId};
 use engine::{Command, DEADLINE_DEFAULT_MS, Handle, KeyScope, Lane, Reply, Stop, Stored, Work};
 use kernel::{Fault, Id, TraceContext};
 use serde::Deserialize;
@@ -99,7 +99,15 @@ struct NewCart {
     address: Address,
     store: Option<StoreId>,
     #[serde(default)]
-    lines: Vec<CartLine>,
+    lines: Vec<WantedLine>,
+}
+
+/// A line as whoever shops writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedLine {
+    sku: Sku,
+    quantity: Quantity,
 }
 
 async fn make_cart(
@@ -110,7 +118,7 @@ async fn make_cart(
 ) -> Result<Answer, Fault> {
     let wanted = body.value;
     check_address(&wanted.address)?;
-    check_lines(&wanted.lines)?;
+    let lines = checked_lines(wanted.lines)?;
     let owner = caller.person.as_ref().map(|person| PersonId(person.id));
     if owner.is_none() && key.as_str().len() < GUEST_KEY_CHARS_MIN {
         let detail =
@@ -125,7 +133,7 @@ async fn make_cart(
     let buckets = orders.config.buckets;
     let bucket = owner.map_or_else(|| buckets.of(key.as_str().as_bytes()), |owner| buckets.of(owner.0.as_bytes()));
     let scope = KeyScope::new(&caller, "POST /v1/carts", "", bucket, &key, body.fingerprint);
-    let make = MakeCart { owner, store, address: wanted.address, lines: wanted.lines, bucket };
+    let make = MakeCart { owner, store, address: wanted.address, lines, bucket };
     let seal = orders.seal.clone();
     let reply = orders
         .command(
@@ -154,7 +162,7 @@ async fn read_cart(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewLines {
-    lines: Vec<CartLine>,
+    lines: Vec<WantedLine>,
 }
 
 async fn change_lines(
@@ -164,10 +172,9 @@ async fn change_lines(
     key: IdempotencyKey,
     body: Body<NewLines>,
 ) -> Result<Answer, Fault> {
-    check_lines(&body.value.lines)?;
+    let lines = checked_lines(body.value.lines)?;
     orders.cart_of(&caller, id).await?;
     let scope = orders.scope(&caller, id, "PUT /v1/carts/{id}/lines", id.0, &key, body.fingerprint);
-    let lines = body.value.lines;
     let reply = orders
         .command(
             Lane::Rest,
@@ -416,9 +423,9 @@ fn check_contact(contact: &Contact) -> Result<(), Fault> {
     if sound { Ok(()) } else { Err(Fault::invalid_field("/contact/email", "not an e-mail address: expected name@host.tld")) }
 }
 
-fn check_lines(lines: &[CartLine]) -> Result<(), Fault> {
+fn checked_lines(lines: Vec<WantedLine>) -> Result<Vec<CartLine>, Fault> {
     if lines.len() <= CART_LINES_MAX {
-        return Ok(());
+        return Ok(lines.into_iter().map(|WantedLine { sku, quantity }| CartLine { sku, quantity }).collect());
     }
     Err(Fault::invalid_field("/lines", format!("a cart holds at most {CART_LINES_MAX} lines")))
 }

@@ -9,13 +9,13 @@ use std::sync::atomic::AtomicU64;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use engine::{Handle, Lane, Stop, Work};
-use kernel::{Fault, FaultKind, Money, Timestamp, TraceContext};
+use kernel::{Fault, FaultKind, Millis, Money, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 use web::{Access, Answer, Body, Extract, IdempotencyKey, Incoming, Path, Query, RawBody, RouteInfo, Routes, State, json};
 
 use crate::config::Config;
 use crate::domain::demand::{Demand, Outcome, TOKEN_SLOW};
-use crate::domain::faults::Faults;
+use crate::domain::faults::{Faults, Mishap};
 use crate::domain::intent::{Dispute, Intent, IntentState};
 use crate::service::{self, Told};
 use crate::store::{BOOKS, DOUBLES, INTENTS_CHANGED, StoredDemand, books, loaded};
@@ -331,10 +331,33 @@ async fn show_faults(State(desk): State<Desk>, _: Client) -> Result<Answer, Faul
     Ok(Answer::ok(service::faults(&desk.handle).await?))
 }
 
+/// What is to go wrong, as whoever tries things out writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedFaults {
+    share_percent: u64,
+    seed: Option<u64>,
+    delay_ms: Option<Millis>,
+    kinds: Option<Vec<Mishap>>,
+}
+
+impl From<WantedFaults> for Faults {
+    fn from(wanted: WantedFaults) -> Self {
+        let usual = Self::default();
+        Self {
+            share_percent: wanted.share_percent,
+            seed: wanted.seed.unwrap_or(usual.seed),
+            delay_ms: wanted.delay_ms.unwrap_or(usual.delay_ms),
+            kinds: wanted.kinds.unwrap_or(usual.kinds),
+        }
+    }
+}
+
 /// From now on these go wrong. The same again changes nothing, so it needs no key.
-async fn set_faults(State(desk): State<Desk>, _: Client, Body { value, .. }: Body<Faults>) -> Result<Answer, Fault> {
-    service::play_faults(&desk.handle, &value).await?;
-    Ok(Answer::ok(value))
+async fn set_faults(State(desk): State<Desk>, _: Client, body: Body<WantedFaults>) -> Result<Answer, Fault> {
+    let faults = Faults::from(body.value);
+    service::play_faults(&desk.handle, &faults).await?;
+    Ok(Answer::ok(faults))
 }
 
 /// What tests do in place of time.

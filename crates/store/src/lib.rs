@@ -20,7 +20,7 @@ use std::path::Path;
 pub use batch::{Batch, Committed, Head, Key, OutboxEvent, Write};
 pub use carry::{Carriage, Carried, NotCarried};
 pub use error::Error;
-pub use migrate::{Migration, Pending};
+pub use migrate::{CONTRACTS, Migration, Pending};
 pub use platform::{OUTBOX_ALL, OUTBOX_EVENTS, OUTBOX_LAST, OUTBOX_REMOVED, OUTBOX_TAILS, PLATFORM, READS};
 pub use postgres::CONNECTIONS_DEFAULT;
 pub use sabotage::{Mechanism, Sabotage};
@@ -50,7 +50,8 @@ impl Store {
         sqlite::Sqlite::open(path).map(|engine| Self(Engine::Sqlite(engine)))
     }
 
-    /// Connects to the PostgreSQL (15 or newer) at `url` with at most `connections` connections.
+    /// Connects to the PostgreSQL (15 or newer) at `url` with at most `connections` connections; by TLS if it holds
+    /// `sslmode=verify-full`, with `sslrootcert=FILE` for roots other than the system's.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if it does not answer or is too old; [`Error::Broken`] if the URL is none.
@@ -67,7 +68,7 @@ impl Store {
     /// The migrations of `all` that the database lacks, in order.
     ///
     /// # Errors
-    /// [`Error::Broken`] if an applied text differs from ours, or the database is ahead of this program.
+    /// [`Error::Broken`] if an applied text differs from ours, or the database has what this program cannot live with.
     pub async fn pending(&self, all: &[Migration]) -> Result<Vec<Pending>, Error> {
         match &self.0 {
             Engine::Sqlite(engine) => engine.pending(all).await,

@@ -1,9 +1,15 @@
-//! Migrations as data: one neutral text per service and number, forward only; their dialect, their checksums, and what is missing.
-//! Leaves transactions and locks to the engines.
+//! Migrations as data: one neutral text per service and number, forward only; their dialect, their checksums, what a database
+//! lacks, and what it has that a program does not know. Leaves transactions and locks to the engines.
+//!
+//! A migration *expands* unless its name says that it *contracts*: programs that do not know it go on working. So processes of
+//! the version before go on while a new one is put in their place, and are put back if it is no good.
 
 use std::fmt::Write as _;
 
 use crate::{Error, Mechanism, Sabotage};
+
+/// How the name of a migration begins that programs which do not know it cannot live with.
+pub const CONTRACTS: &str = "contract-";
 
 /// One step of a service's tables. The text is neutral; its tokens, the closed table of dialect for definitions:
 /// `{int}` `{text}` `{blob}` `{id}` are column types, `{strict}` ends every `CREATE TABLE (...)`, `{check …}` is a `CHECK (…)`.
@@ -14,7 +20,7 @@ pub struct Migration {
     pub service: &'static str,
     /// 1, 2, 3 … within a service.
     pub number: u32,
-    /// What it does, as `carts-and-orders`.
+    /// What it does, as `carts-and-orders`; with [`CONTRACTS`] before it if it takes away what older programs use.
     pub name: &'static str,
     /// The statements.
     pub sql: &'static str,
@@ -49,6 +55,7 @@ pub(crate) const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS store_migrati
 pub(crate) struct Applied {
     pub(crate) service: String,
     pub(crate) number: i64,
+    pub(crate) name: String,
     pub(crate) checksum: String,
 }
 
@@ -81,25 +88,39 @@ impl Migration {
     }
 }
 
-/// The migrations of `all` that are not among `applied`, in order.
+/// The migrations of `all` that are not among `applied`, in order. Those that a newer program has applied are told, if this one
+/// can live with them.
 pub(crate) fn missing<'a>(all: &'a [Migration], applied: &[Applied]) -> Result<Vec<&'a Migration>, Error> {
     let same =
         |migration: &Migration, row: &Applied| row.service == migration.service && row.number == i64::from(migration.number);
     for row in applied {
-        // Services of which this program has nothing are none of its business: each role migrates its own.
-        let ours = all.iter().any(|migration| migration.service == row.service);
         match all.iter().find(|migration| same(migration, row)) {
-            None if ours => {
-                let (service, number) = (&row.service, row.number);
-                return Err(Error::Broken(format!("the database is ahead of this program: {service} has migration {number:04}")));
-            }
+            None => ahead(all, row)?,
             Some(migration) if migration.checksum() != row.checksum => {
                 return Err(migration.refused(Error::Broken("its text was changed after it had been applied".to_owned())));
             }
-            _ => {}
+            Some(_) => {}
         }
     }
     Ok(all.iter().filter(|migration| !applied.iter().any(|row| same(migration, row))).collect())
+}
+
+/// Whether the program of `all` can live with a migration that it does not know.
+fn ahead(all: &[Migration], row: &Applied) -> Result<(), Error> {
+    let Applied { service, number, name, .. } = row;
+    // Services of which this program has nothing are none of its business: each role migrates its own.
+    let Some(last) = all.iter().filter(|migration| migration.service == service).map(|migration| migration.number).max() else {
+        return Ok(());
+    };
+    let refuse = |why: &str| Err(Error::Broken(format!("{service} has migration {number:04} {name} in the database, {why}")));
+    if *number <= i64::from(last) {
+        return refuse("which is not of this program's line");
+    }
+    if name.starts_with(CONTRACTS) {
+        return refuse("with which this program is too old to work");
+    }
+    tracing::warn!(service, number, name, "the database is ahead of this program, which can live with that");
+    Ok(())
 }
 
 /// `neutral` in the words of one engine.
@@ -155,14 +176,21 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_and_what_differs_is_refused() {
         let all = [migration(1, "a"), migration(2, "b")];
-        let row =
-            |service: &str, number, sql| Applied { service: service.to_owned(), number, checksum: migration(1, sql).checksum() };
+        let named = |service: &str, number, name: &str, sql| {
+            let (service, name) = (service.to_owned(), name.to_owned());
+            Applied { service, number, name, checksum: migration(1, sql).checksum() }
+        };
+        let row = |service: &str, number, sql| named(service, number, "carts", sql);
         let missing =
             |applied: &[Applied]| missing(&all, applied).map(|list| list.iter().map(|one| one.number).collect::<Vec<_>>());
         assert_eq!(missing(&[]), Ok(vec![1, 2]));
         assert_eq!(missing(&[row("orders", 1, "a")]), Ok(vec![2]));
         assert_eq!(missing(&[row("payments", 9, "x")]), Ok(vec![1, 2]));
         assert!(matches!(missing(&[row("orders", 1, "changed")]), Err(Error::Broken(_))));
-        assert!(matches!(missing(&[row("orders", 3, "c")]), Err(Error::Broken(_))));
+        assert_eq!(missing(&[row("orders", 1, "a"), row("orders", 3, "c")]), Ok(vec![2]), "it can live with what expands");
+        for ahead in [named("orders", 3, "contract-carts", "c"), row("orders", 0, "c")] {
+            assert!(matches!(missing(&[ahead]), Err(Error::Broken(_))));
+        }
+        assert_eq!(missing(&[named("payments", 3, "contract-all", "c")]), Ok(vec![1, 2]), "no business of this program");
     }
 }

@@ -10,6 +10,7 @@ mod pipeline;
 mod plan;
 mod render;
 mod schema;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,11 +52,11 @@ impl fmt::Debug for Postgres {
 
 impl Postgres {
     pub(crate) async fn connect(url: &str, connections: usize) -> Result<Self, Error> {
-        let config = connection::config(url)?;
+        let target = connection::target(url)?;
         let backends = Backends::default();
-        let overseer = connection::pool(config.clone(), 1, &backends)?;
-        let place = connection::place(&config).into();
-        let engine = Self { pool: connection::pool(config, connections, &backends)?, overseer, backends, place };
+        let overseer = connection::pool(target.clone(), 1, &backends)?;
+        let place = target.place().into();
+        let engine = Self { pool: connection::pool(target, connections, &backends)?, overseer, backends, place };
         // The first connection is opened now, so that a wrong address or an old server is told at once.
         drop(engine.client().await?);
         Ok(engine)

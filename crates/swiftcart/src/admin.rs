@@ -168,3 +168,34 @@ fn members(object: Json) -> Map<String, Json> {
 async fn token_keys(State(own): State<Own>) -> Result<Answer, Fault> {
     Ok(Answer::ok(engine::TokenKeys::of(&own.running.handle).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use web::{Call, Reply, StatusCode};
+
+    use super::*;
+    use crate::compose;
+    use crate::settings::Settings;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_process_that_is_about_to_end_lives_and_is_not_ready() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults().unwrap();
+        settings.server.data = directory.path().to_owned();
+        let shop = compose::start(&settings).await.unwrap();
+        let ask = async |path: &str| -> Reply { Call::get(path).send(&shop.router).await.unwrap() };
+        let ready = ask("/readyz").await;
+        assert_eq!(ready.status, StatusCode::OK);
+        let told: Json = ready.json().unwrap();
+        assert_eq!((&told["services"]["orders"], &told["stopped"]), (&json!("ready"), &json!([])), "{told}");
+        assert_eq!(ask("/livez").await.json::<Json>().unwrap(), json!({ "live": true, "draining": false }));
+        shop.life.drain();
+        let ready = ask("/readyz").await;
+        assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+        let told: Json = ready.json().unwrap();
+        assert!(told["detail"].as_str().is_some_and(|detail| detail.starts_with("draining")), "{told}");
+        assert_eq!(told["services"]["orders"], "ready");
+        assert_eq!(ask("/livez").await.json::<Json>().unwrap(), json!({ "live": true, "draining": true }));
+        shop.shut_down().await;
+    }
+}

@@ -2,13 +2,16 @@
 //! The routes are enumerated, so a new one is tried without anybody listing it. Wrong values of single fields, which need
 //! sound requests around them, are tried in the tests of each service.
 
+use std::collections::BTreeSet;
+
 use kernel::{Id, Timestamp};
 use testkit::Engine;
 use web::{Call, HeaderName, Json, Method, Reply, RouteInfo, Router, StatusCode, Who, json};
 
 use crate::compose::{self, Shop};
+use crate::roles::SERVICES;
 use crate::settings::Settings;
-use crate::{sample, tables};
+use crate::{admin, sample, tables};
 
 /// Longer than any body may be.
 const HUGE_BYTES: usize = web::BODY_BYTES_MAX + 1;
@@ -35,7 +38,7 @@ async fn open(engine: Engine) -> Tried {
     let shop = compose::start(&settings).await.expect("the shop starts");
     let identity = shop.identity.as_ref().expect("identity is here");
     sample::ensure_admin(identity, &shop.seal).await.expect("an admin");
-    let logins = sample::make(&shop.router, &shop.runtime, &shop.seal).await.expect("the sample").expect("a new shop");
+    let logins = sample::make(&shop.site()).await.expect("the sample").expect("a new shop");
     let admin = sign_in(&shop.router, &logins.admin.email, &logins.admin.password).await;
     Tried { shop, admin, _directory: directory, _database: database }
 }
@@ -164,6 +167,22 @@ async fn everything_broken_is_refused_on_postgresql() {
     everything_broken_is_refused(Engine::Postgres).await;
 }
 
+/// What a gateway knows of services that are elsewhere is what they have where they are, and what they keep for operators.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_a_service_is_known_to_the_gateway() {
+    let tried = open(Engine::Sqlite).await;
+    let services = || SERVICES.into_iter().chain([tables::SANDBOX]);
+    let here: BTreeSet<String> = tried.shop.routes.iter().map(RouteInfo::to_string).collect();
+    let known = services().flat_map(|service| [tables::routes(service), admin::table(service)].concat());
+    let known: BTreeSet<String> = known.map(|route| route.to_string()).collect();
+    assert_eq!(known.difference(&here).collect::<Vec<_>>(), [""; 0], "known and not there");
+    let of_services =
+        |route: &&RouteInfo| services().any(|service| service == route.service) && !route.path.starts_with("/internal/");
+    let unknown = tried.shop.routes.iter().filter(of_services).map(RouteInfo::to_string).filter(|route| !known.contains(route));
+    assert_eq!(unknown.collect::<Vec<_>>(), [""; 0], "there and not known");
+    tried.shop.shut_down().await;
+}
+
 /// Whether `route` is for those only who show something besides a token, so that no token opens it.
 fn shown_only(route: &RouteInfo) -> bool {
     route.access.kinds().iter().all(|who| matches!(who, Who::CartBearer | Who::KeyHolder(_)))
@@ -173,7 +192,7 @@ fn shown_only(route: &RouteInfo) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_whom_it_does_not_name() {
     let tried = open(Engine::Sqlite).await;
-    let logins = sample::make(&tried.shop.router, &tried.shop.runtime, &tried.shop.seal).await.expect("it").expect("logins");
+    let logins = sample::make(&tried.shop.site()).await.expect("it").expect("logins");
     let people = [
         Some(&logins.admin),
         logins.staff.iter().find(|login| login.roles.iter().any(|role| role.role == "picker")),

@@ -10,11 +10,12 @@ use kernel::Runtime;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use web::{Router, Seal, ServeLimits};
+use web::ServeLimits;
 
 use crate::cli::{Arguments, Audit, Command, Load, Place, Replay, Rush, Serve, Topics};
 use crate::compose::{self, Shop};
 use crate::logins::Logins;
+use crate::sample::Site;
 use crate::settings::Settings;
 use crate::tables::{self, Parts};
 use crate::{operate, promote, sample, sandbox_provider};
@@ -92,12 +93,7 @@ async fn furnish(shop: &Shop, no_sample: bool, data: &Path) -> anyhow::Result<()
     if no_sample || !shop.roles.have_gateway() {
         return Ok(());
     }
-    let sample = Sample {
-        router: shop.router.clone(),
-        runtime: shop.runtime.clone(),
-        seal: shop.seal.clone(),
-        path: data.join("logins.json"),
-    };
+    let sample = Sample { site: shop.site(), path: data.join("logins.json") };
     if shop.roles.are_all() {
         return sample.make().await;
     }
@@ -120,9 +116,7 @@ async fn show_metrics(address: &str, shop: &Shop) -> anyhow::Result<()> {
 
 /// The sample shop in the making.
 struct Sample {
-    router: Router,
-    runtime: Arc<dyn Runtime>,
-    seal: Seal,
+    site: Site,
     /// Where its logins are written.
     path: PathBuf,
 }
@@ -131,11 +125,11 @@ impl Sample {
     /// Makes it, prints its logins and writes them to the data directory.
     async fn make(&self) -> anyhow::Result<()> {
         let path = &self.path;
-        if path.exists() && sample::is_whole(&self.router, &self.seal).await? {
+        if path.exists() && sample::is_whole(&self.site).await? {
             println!("The sample shop in Atlanta, as it was left. Everybody's login is in {}.", path.display());
             return Ok(());
         }
-        let Some(logins) = sample::make(&self.router, &self.runtime, &self.seal).await? else { return Ok(()) };
+        let Some(logins) = sample::make(&self.site).await? else { return Ok(()) };
         path.parent().map(std::fs::create_dir_all).transpose()?;
         logins.write(path)?;
         print_logins(&logins, path);
@@ -147,7 +141,7 @@ impl Sample {
         let make = async {
             while let Err(error) = self.make().await {
                 tracing::info!(%error, "the sample shop is not made yet");
-                self.runtime.sleep(SAMPLE_AGAIN_MS).await;
+                self.site.runtime.sleep(SAMPLE_AGAIN_MS).await;
             }
         };
         tokio::select! {

@@ -18,6 +18,7 @@ use crate::data_dir::DataDir;
 use crate::metrics::{self, Measured};
 use crate::peers::Peers;
 use crate::roles::Roles;
+use crate::sample::Site;
 use crate::settings::Settings;
 use crate::tables::{self, Copying, Parts};
 use crate::{admin, auditor};
@@ -213,12 +214,13 @@ pub(crate) async fn start(settings: &Settings) -> anyhow::Result<Shop> {
     })
 }
 
-/// When events may go: where services read each other's outboxes, once all of `services` have heard them, in whichever process they are.
+/// When events may go: once all of `services` have heard them, in whichever process they are, or once they lie in Kafka.
 fn trim(log: &log::Config, services: &[Service]) -> Trim {
-    match log.kind {
-        Way::Outbox => Trim::once_heard(log.keep_ms, log.trim_every_ms, Audience::of(services)),
-        Way::Kafka => Trim::once_relayed(log.keep_ms, log.trim_every_ms),
-    }
+    let once = match log.kind {
+        Way::Outbox => Trim::once_heard,
+        Way::Kafka => Trim::once_relayed,
+    };
+    once(log.keep_ms, log.trim_every_ms, Audience::of(services))
 }
 
 /// What the processes of the shop show each other. A shop of one process makes a key that nobody else knows.
@@ -310,6 +312,12 @@ impl Shop {
             said.push(running.events_said().await?);
         }
         Ok(said)
+    }
+
+    /// Where its sample is made.
+    pub(crate) fn site(&self) -> Site {
+        let (router, runtime, seal) = (self.router.clone(), self.runtime.clone(), self.seal.clone());
+        Site { router, runtime, seal, identity: self.identity.clone() }
     }
 
     /// Ends when the shop stops.

@@ -130,23 +130,39 @@ fn admin(people: &People, seal: &Seal) -> anyhow::Result<Login> {
     Ok(Login { name: name.clone(), email: email.clone(), password: password_of(seal, email), roles })
 }
 
-/// Whether the shop behind `router` has all of the sample: its last person was made.
-pub(crate) async fn is_whole(router: &Router, seal: &Seal) -> anyhow::Result<bool> {
-    let people = people()?;
-    let last = people.shoppers.last().context("the sample has no shoppers")?;
-    Ok(sign_in(router, &last.email, &password_of(seal, &last.email)).await?.is_some())
+/// Where the sample is made.
+#[derive(Clone)]
+pub(crate) struct Site {
+    /// The shop.
+    pub(crate) router: Router,
+    /// The port to the world.
+    pub(crate) runtime: Arc<dyn Runtime>,
+    /// From which the logins follow.
+    pub(crate) seal: Seal,
+    /// The door of identity, if it is in this process.
+    pub(crate) identity: Option<engine::Handle>,
 }
 
-/// Makes the sample shop behind `router`, which has its admin and nobody else yet, or goes on where it was broken off.
-/// `None` if this is another shop.
-pub(crate) async fn make(router: &Router, runtime: &Arc<dyn Runtime>, seal: &Seal) -> anyhow::Result<Option<Logins>> {
+/// Whether the shop has all of the sample: its last person was made.
+pub(crate) async fn is_whole(site: &Site) -> anyhow::Result<bool> {
     let people = people()?;
+    let email = &people.shoppers.last().context("the sample has no shoppers")?.email;
+    match &site.identity {
+        Some(identity) => Ok(identity::knows(identity, email).await?),
+        None => Ok(sign_in(&site.router, email, &password_of(&site.seal, email)).await?.is_some()),
+    }
+}
+
+/// Makes the sample in a shop that has its admin and nobody else yet, or goes on where it was broken off. `None` if this is another
+/// shop.
+pub(crate) async fn make(site: &Site) -> anyhow::Result<Option<Logins>> {
+    let (people, Site { router, runtime, seal, .. }) = (people()?, site);
     let admin = admin(&people, seal)?;
     let Some(token) = sign_in(router, &admin.email, &admin.password).await? else { return Ok(None) };
     let maker = Maker { router: router.clone(), runtime: runtime.clone(), token };
     let stores = maker.make_stores().await?;
     let logins = logins(&people, admin, &stores, |email| password_of(seal, email))?;
-    if !is_whole(router, seal).await? {
+    if !is_whole(site).await? {
         maker.make_goods(&stores).await?;
         maker.make_people(&people, &logins).await?;
     }

@@ -195,7 +195,8 @@ impl Server {
     fn validate(&self) -> Vec<String> {
         let mut wrong: Vec<String> = self.roles().err().into_iter().collect();
         let visible = self.internal_key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !self.internal_key.is_empty() && !((16..=256).contains(&self.internal_key.len()) && visible) {
+        let length = self.internal_key.len();
+        if length > 0 && !(visible && (16..=256).contains(&length)) {
             wrong.push("server.internal_key must have 16 to 256 visible ASCII characters, or be empty".to_owned());
         }
         if !(0..=600_000).contains(&self.announce_ms) {
@@ -349,6 +350,53 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part} in {told}");
         }
+    }
+
+    /// What does not fit together in a shop with these settings.
+    fn misfits(text: &str) -> String {
+        let settings = Settings::layered(Some(text.parse().unwrap()), Vec::new()).unwrap();
+        settings.misfits().join("\n")
+    }
+
+    const KEY: &str = "internal_key = \"a-key-of-16-chars\"";
+    const POSTGRES: &str = "database = \"postgres://me@host/shop\"";
+
+    #[test]
+    fn roles_need_a_database_that_can_be_shared_a_key_and_addresses() {
+        let told = misfits("[server]\nroles = [\"orders\"]");
+        for part in ["one file that one process holds", "--database", "server.internal_key: ", "peers.payments: "] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("peers.orders"), "{told}");
+        let peers: Vec<String> =
+            crate::roles::SERVICES.iter().map(|service| format!("{service} = [\"http://127.0.0.1:1\"]")).collect();
+        let peers = format!("[peers]\n{}", peers.join("\n"));
+        assert_eq!(misfits(&format!("[server]\nroles = [\"orders\"]\n{KEY}\n{POSTGRES}\n{peers}")), "");
+        assert_eq!(misfits(&format!("[server]\nroles = [\"gateway\"]\n{KEY}\n{peers}")), "", "a gateway has no rows");
+        assert_eq!(misfits(""), "");
+    }
+
+    #[test]
+    fn kafka_needs_a_database_that_can_be_shared() {
+        assert!(misfits("[log]\nkind = \"kafka\"").contains("log.kind: the embedded database is one process"));
+    }
+
+    #[test]
+    fn lists_of_the_environment_have_commas() {
+        let environment = [("peers.orders", "http://a:1, http://b:2"), ("server.roles", "orders,gateway"), ("peers.catalog", "")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let settings = Settings::layered(None, environment).unwrap();
+        assert_eq!(settings.peers.of("orders"), ["http://a:1", "http://b:2"]);
+        assert_eq!(settings.server.roles, ["orders", "gateway"]);
+        assert!(settings.peers.of("catalog").is_empty());
+        let wrong = [("peers.orders", "orders:1"), ("server.roles", "till"), ("server.internal_key", "short")];
+        let told = Settings::layered(None, wrong.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let told = told.unwrap_err().to_string();
+        for part in ["peers.orders: `orders:1`", "there is no role `till`; there are: identity", "server.internal_key must have"]
+        {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("short"), "a secret is not printed: {told}");
     }
 
     #[test]

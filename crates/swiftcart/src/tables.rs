@@ -210,6 +210,44 @@ mod tests {
         assert_eq!(copying.states.iter().map(|(_, states)| states.len()).sum::<usize>(), 6);
     }
 
+    /// Migrations of before there was a rule: nothing of this program can live without them.
+    const BEFORE_THE_RULE: [(&str, u32); 3] = [("delivery", 2), ("notifications", 2), ("sandbox", 2)];
+
+    /// Whoever takes something away, or asks for a value that older programs do not give, says so by its name.
+    #[test]
+    fn a_migration_that_older_programs_cannot_live_with_says_so() {
+        for migration in migrations(&all()) {
+            let taken_away = takes_away(migration.sql);
+            let known = BEFORE_THE_RULE.contains(&(migration.service, migration.number));
+            let says_so = migration.name.starts_with(store::CONTRACTS);
+            let named = format!("{} {} {}", migration.service, migration.number, migration.name);
+            assert!(taken_away.is_none() || known || says_so, "{named} is not named {}…: {taken_away:?}", store::CONTRACTS);
+        }
+        assert_eq!(takes_away("ALTER TABLE a ADD COLUMN b {int} NOT NULL DEFAULT 0;\n"), None);
+        assert_eq!(takes_away("CREATE TABLE a (b {int} NOT NULL);\nCREATE INDEX c ON a (b);\n"), None);
+        for wrong in ["DROP INDEX a;", "ALTER TABLE a DROP COLUMN b;", "ALTER TABLE a ADD COLUMN b {int} NOT NULL;"] {
+            assert_eq!(takes_away(wrong), Some(wrong.to_owned()));
+        }
+    }
+
+    /// The first statement that does what older programs cannot live with.
+    fn takes_away(sql: &str) -> Option<String> {
+        let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+        let narrows = |statement: &&str| {
+            let bare = statement.contains("ADD COLUMN") && statement.contains("NOT NULL") && !statement.contains("DEFAULT");
+            bare || ["DROP ", "RENAME ", "CREATE UNIQUE INDEX "].iter().any(|words| statement.contains(words))
+        };
+        // In the first migration of a table nobody was there to be hurt.
+        let altered = |statement: &&str| !lines.contains(&format!("CREATE TABLE {}", indexed(statement)));
+        lines.split_inclusive(";\n").map(str::trim).find(|statement| narrows(statement) && altered(statement)).map(str::to_owned)
+    }
+
+    /// The table that a unique index is made on; what no table is called if the statement makes none.
+    fn indexed(statement: &str) -> &str {
+        let on = statement.split_once(" ON ").filter(|_| statement.contains("CREATE UNIQUE INDEX "));
+        on.and_then(|(_, table)| table.split_whitespace().next()).unwrap_or("?")
+    }
+
     #[test]
     fn names_of_reads_tables_and_services_are_unique() {
         let reads: Vec<&str> = reads().iter().map(|read| read.name).collect();

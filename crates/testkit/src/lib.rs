@@ -23,6 +23,6 @@ pub use replies::{body, brief, is, items, ok, problem};
 pub use runtime::TestRuntime;
 pub use server::{KafkaServer, PostgresServer, kafka, topic_prefix};
 pub use stage::{Stage, wakes};
-pub use tiny::{Asked, HANG_UP, serve};
+pub use tiny::{Asked, HANG_UP, SILENCE, STALL, serve, serve_at};
 #[doc(hidden)]
 pub use tokio;

@@ -1,9 +1,9 @@
 //! Events once and in order by Kafka, between databases: whoever relays and listens, however many, whatever dies. Leaves the
 //! chain by itself to `logs`.
 
-use engine::{Running, Settings};
+use engine::{Audience, Running, Settings, Trim};
 use futures_util::future::{join, join_all};
-use log::{Kafka, KafkaConfig, Security};
+use log::{Kafka, KafkaConfig, Outbox, Security};
 use store::Store;
 use testkit::{KafkaServer, kafka, topic_prefix};
 
@@ -145,20 +145,25 @@ async fn who_is_thrown_out_of_a_group_joins_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_shop_that_moves_to_kafka_repeats_nothing_and_does_not_go_back() {
+async fn a_shop_that_moves_to_kafka_loses_and_repeats_nothing_and_does_not_go_back() {
     for engine in ENGINES {
         let kafka = at(kafka()).await;
         let database = ready(engine).await;
-        let before = Process::on(database.store.clone());
+        let audience = Audience::of(&[bank(), counter()]);
+        let mut before = Process::on(database.store.clone());
+        before.settings.trim = Some(Trim::once_heard(0, 5, audience.clone()));
         let (old_bank, old_counter) = (before.start(bank()).await, before.start(counter()).await);
         join(say(&old_bank.handle, &ACCOUNTS, 1, 20), until_heard(&old_counter, 20)).await;
         // The old processes still run, and say and hear what they can.
-        let after = process(&database.store, &kafka);
+        let mut after = process(&database.store, &kafka);
+        after.settings.trim = Some(Trim::once_relayed(0, 5, audience));
         let (bank, counter) = (after.start(bank()).await, after.start(counter()).await);
         join(say(&old_bank.handle, &ACCOUNTS, 21, 40), until_heard(&counter, 40)).await;
         shut_down([old_bank, old_counter]).await;
         join(say(&bank.handle, &ACCOUNTS, 41, 50), until_heard(&counter, 50)).await;
         assert_eq!(behind(&counter, &bank).await, vec![], "{engine:?}");
+        let outbox = Outbox::new(database.store.clone(), database.store.head("bank", "unused").await.unwrap().source);
+        until("all of it is cleaned up", || async { outbox.removed(&TOPICS).await == Ok(400) }).await;
         shut_down([bank, counter]).await;
         let refused = engine::start(crate::support::counter(), &before.settings).await.err().map(|error| error.to_string());
         assert!(refused.is_some_and(|why| why.contains("cannot go back")), "{engine:?}");

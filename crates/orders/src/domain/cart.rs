@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 /// What is wanted of one SKU.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CartLine {
     /// What.
     pub sku: Sku,

@@ -8,13 +8,12 @@ use serde::Deserialize;
 use web::{Answer, Body, Caller, Fingerprint, IdempotencyKey, Json, NoBody, Path, State};
 
 use crate::config::CART_LINES_MAX;
-use crate::domain::cart::CartLine;
 use crate::domain::order::{Asker, Order, Picked, Share, Wish};
 use crate::service::{self, AskRefund};
 
 use super::strict::StrictMoney;
 use super::views::{Audience, view_of_refund};
-use super::{Orders, check_text, no_order, show_order};
+use super::{Orders, WantedLine, check_text, no_order, show_order};
 
 /// A request to move an order, as it came.
 struct Asked {
@@ -149,7 +148,7 @@ pub(super) async fn decide_delivery(
 #[serde(deny_unknown_fields)]
 pub(super) struct RefundFor {
     amount: Option<Amount>,
-    lines: Option<Vec<CartLine>>,
+    lines: Option<Vec<WantedLine>>,
     all: Option<bool>,
     reason: String,
 }

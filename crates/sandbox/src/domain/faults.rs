@@ -67,7 +67,6 @@ impl Mishap {
 
 /// How much goes wrong, and what.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Faults {
     /// How many of a hundred requests, and of a hundred webhooks, go wrong.
     pub share_percent: u64,

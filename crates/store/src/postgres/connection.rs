@@ -10,8 +10,10 @@ use deadpool_postgres::{
 };
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{of_pool, with_cause};
+use super::tls;
 use crate::Error;
 
 /// How long to wait for a connection: for a new one to open, for one of the pool to be free.
@@ -46,13 +48,24 @@ impl Backends {
     }
 }
 
-/// The settings of `url`, with bounds where it names none.
-pub(super) fn config(url: &str) -> Result<Config, Error> {
+/// Where a database is, and how it is spoken to.
+#[derive(Clone)]
+pub(super) struct Target {
+    config: Config,
+    /// By what it is known and the connection encrypted; without it, it is not.
+    tls: Option<MakeRustlsConnect>,
+}
+
+/// What `url` says, with bounds where it names none.
+pub(super) fn target(url: &str) -> Result<Target, Error> {
     let broken = |why: &str| Error::Broken(format!("the URL of the database: {why}"));
+    let (url, roots) = tls::without_roots(url)?;
     let mut config: Config = url.parse().map_err(|error| broken(&with_cause(&error)))?;
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(broken("TLS to PostgreSQL is not built in yet"));
+    let required = config.get_ssl_mode() == SslMode::Require;
+    if roots.is_some() && !required {
+        return Err(broken("sslrootcert needs sslmode=verify-full beside it"));
     }
+    let tls = required.then(|| tls::verified(roots.as_deref())).transpose()?;
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
@@ -62,27 +75,33 @@ pub(super) fn config(url: &str) -> Result<Config, Error> {
     if config.get_keepalives_interval().is_none() {
         config.keepalives_idle(SILENCE_MAX / 2).keepalives_interval(SILENCE_MAX / 6).keepalives_retries(3);
     }
-    Ok(config)
+    Ok(Target { config, tls })
 }
 
-/// Where the database of `config` is, without password or parameters.
-pub(super) fn place(config: &Config) -> String {
-    let ports = config.get_ports();
-    let address = |(at, host): (usize, &Host)| {
-        let port = ports.get(at).or(ports.first()).copied().unwrap_or(PORT_DEFAULT);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            #[cfg(unix)]
-            Host::Unix(directory) => format!("{}:{port}", directory.display()),
-        }
+impl Target {
+    /// Where it is, without password or parameters.
+    pub(super) fn place(&self) -> String {
+        let (config, ports) = (&self.config, self.config.get_ports());
+        let address = |(at, host): (usize, &Host)| {
+            let port = ports.get(at).or(ports.first()).copied().unwrap_or(PORT_DEFAULT);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(directory) => format!("{}:{port}", directory.display()),
+            }
+        };
+        let hosts: Vec<String> = config.get_hosts().iter().enumerate().map(address).collect();
+        let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+        format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or_default())
+    }
+}
+
+pub(super) fn pool(target: Target, connections: usize, backends: &Backends) -> Result<Pool, Error> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match target.tls {
+        Some(tls) => Manager::from_config(target.config, tls, recycling),
+        None => Manager::from_config(target.config, NoTls, recycling),
     };
-    let hosts: Vec<String> = config.get_hosts().iter().enumerate().map(address).collect();
-    let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
-    format!("postgres://{user}{}/{}", hosts.join(","), config.get_dbname().or(config.get_user()).unwrap_or_default())
-}
-
-pub(super) fn pool(config: Config, connections: usize, backends: &Backends) -> Result<Pool, Error> {
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let backends = backends.clone();
     let greet = Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let backends = backends.clone();
@@ -146,15 +165,27 @@ mod tests {
     #[test]
     fn a_url_is_one_and_asks_for_nothing_that_is_not_there() {
         for good in ["postgres://shop@localhost/shop", "postgres://localhost/shop?sslmode=prefer", "host=/run port=5433"] {
-            assert!(config(good).is_ok(), "{good}");
+            assert!(target(good).is_ok_and(|target| target.tls.is_none()), "{good}");
         }
-        for wrong in ["mysql://localhost", "postgres://localhost/shop?sslmode=verify-full", "postgres://localhost/?colour=red"] {
-            assert!(matches!(config(wrong), Err(Error::Broken(_))), "{wrong}");
+        let roots = "sslmode=verify-full&sslrootcert=tests/tls/ca.pem";
+        assert!(target(&format!("postgres://localhost/shop?{roots}")).is_ok_and(|target| target.tls.is_some()));
+        let wrong = [
+            "mysql://localhost",
+            "postgres://localhost/shop?sslmode=verify-ca",
+            "postgres://localhost/shop?sslrootcert=tests/tls/ca.pem",
+            "postgres://localhost/shop?sslmode=prefer&sslrootcert=tests/tls/ca.pem",
+            "postgres://localhost/?colour=red",
+        ];
+        for wrong in wrong {
+            assert!(matches!(target(wrong), Err(Error::Broken(_))), "{wrong}");
         }
-        let secret = config("postgres://shop:s3cret@db.example:5433/orders?application_name=x").unwrap();
-        assert_eq!(place(&secret), "postgres://shop@db.example:5433/orders");
-        assert_eq!(place(&config("postgres://shop@localhost").unwrap()), "postgres://shop@localhost:5432/shop");
-        let refused = config("postgres://localhost/shop?sslmode=require").unwrap_err();
-        assert!(refused.to_string().contains("TLS to PostgreSQL is not built in yet"));
+    }
+
+    #[test]
+    fn a_place_tells_no_secret() {
+        let place = |url| target(url).map(|target| target.place());
+        let secret = "postgres://shop:s3cret@db.example:5433/orders?application_name=x";
+        assert_eq!(place(secret), Ok("postgres://shop@db.example:5433/orders".to_owned()));
+        assert_eq!(place("postgres://shop@localhost"), Ok("postgres://shop@localhost:5432/shop".to_owned()));
     }
 }

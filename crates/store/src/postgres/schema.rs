@@ -60,9 +60,11 @@ async fn applied(client: &ClientWrapper) -> Result<Vec<Applied>, Failure> {
     if !there {
         return Ok(Vec::new());
     }
-    let rows = client.query("SELECT service, number, checksum FROM store_migration ORDER BY service, number", &[]).await?;
-    let row =
-        |row: &tokio_postgres::Row| Ok(Applied { service: row.try_get(0)?, number: row.try_get(1)?, checksum: row.try_get(2)? });
+    let rows = client.query("SELECT service, number, name, checksum FROM store_migration ORDER BY service, number", &[]).await?;
+    let row = |row: &tokio_postgres::Row| {
+        let (service, number, name, checksum) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        Ok(Applied { service, number, name, checksum })
+    };
     rows.iter().map(row).collect()
 }
 

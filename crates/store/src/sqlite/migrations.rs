@@ -51,8 +51,10 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>, Error> {
             return Ok(Vec::new());
         }
         connection
-            .prepare("SELECT service, number, checksum FROM store_migration")?
-            .query_map([], |row| Ok(Applied { service: row.get(0)?, number: row.get(1)?, checksum: row.get(2)? }))?
+            .prepare("SELECT service, number, name, checksum FROM store_migration ORDER BY service, number")?
+            .query_map([], |row| {
+                Ok(Applied { service: row.get(0)?, number: row.get(1)?, name: row.get(2)?, checksum: row.get(3)? })
+            })?
             .collect()
     };
     read().map_err(|error| meaning(&error))

@@ -33,5 +33,6 @@ mod migrations;
 mod reads;
 mod server;
 mod support;
+mod tls;
 mod trim;
 mod writes;

@@ -1,16 +1,17 @@
 //! Migrations: each once, in order, by one process at a time, and never another text than the one that was applied.
 //! Leaves tokens and checksums to the unit tests beside them.
 
-use store::{Error, Migration, Pending};
+use store::{Error, Migration, Pending, Write};
 use testkit::{Engine, TestStore, fresh};
 
-use crate::support::{SERVICE, TABLES, all, batch, new_tally, tally};
+use crate::support::{SERVICE, TABLES, TALLY, add, all, batch, new_tally, sku, tally};
 
 on_both! {
     what_is_applied_is_not_applied_again
     what_is_pending_is_named
     a_changed_text_is_refused
-    a_database_ahead_of_the_program_is_refused
+    a_database_that_was_expanded_is_worked_on
+    a_database_that_was_contracted_is_refused
     other_services_are_none_of_our_business
     a_migration_that_fails_leaves_nothing_of_itself
 }
@@ -51,10 +52,27 @@ async fn a_changed_text_is_refused(database: TestStore) {
     assert_eq!(database.store.pending(&with(MORE)).await, Ok(vec![named(MORE)]), "nothing of it was applied");
 }
 
-async fn a_database_ahead_of_the_program_is_refused(database: TestStore) {
-    database.store.migrate(&with(MORE)).await.unwrap();
+/// A program goes on, and starts again, on tables that a newer one has widened.
+async fn a_database_that_was_expanded_is_worked_on(database: TestStore) {
+    let store = &database.store;
+    store.commit(batch(vec![new_tally("before", 1, 0)])).await.unwrap();
+    let wider = "ALTER TABLE test_tally ADD COLUMN shelf {text} NOT NULL DEFAULT 'any';\n\
+                 CREATE INDEX test_tally_shelf ON test_tally (shelf);\n";
+    let newer = with(Migration { sql: wider, ..MORE });
+    assert_eq!(database.another().await.migrate(&newer).await, Ok(vec![named(newer[newer.len() - 1])]));
+    assert_eq!(store.pending(&all()).await, Ok(vec![]));
+    assert_eq!(store.migrate(&all()).await, Ok(vec![]));
+    store.commit(batch(vec![new_tally("after", 5, 0), add("before", 1, 1)])).await.unwrap();
+    let row = [sku("before"), vec![7_i64.into(), 7_i64.into()]].concat();
+    store.commit(batch(vec![Write::Put { table: &TALLY, row, version: 2 }])).await.unwrap();
+    assert_eq!(tally(store, "before").await, Some([7, 7, 3]));
+    assert_eq!(tally(store, "after").await, Some([5, 0, 1]));
+}
+
+async fn a_database_that_was_contracted_is_refused(database: TestStore) {
+    database.store.migrate(&with(Migration { name: "contract-more", ..MORE })).await.unwrap();
     for outcome in [database.store.pending(&all()).await, database.store.migrate(&all()).await] {
-        assert!(matches!(&outcome, Err(Error::Broken(why)) if why.contains("ahead")), "{outcome:?}");
+        assert!(matches!(&outcome, Err(Error::Broken(why)) if why.contains("contract-more")), "{outcome:?}");
     }
 }
 

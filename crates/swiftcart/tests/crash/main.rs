@@ -11,5 +11,6 @@ mod harness;
 mod points;
 mod promotion;
 mod shop;
+mod siege;
 mod storms;
 mod traffic;

@@ -16,16 +16,18 @@ pub(crate) const DEEDS: &str = "SWIFTCART_FAIL_POINTS";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_at_any_step_loses_nothing() {
-    let mut crashed = every_point(&Base::Sqlite).await;
-    crashed.append(&mut every_point(&Base::Postgres(1)).await);
+    let mut crashed = every_point(&Base::Sqlite, &BTreeSet::new()).await;
+    crashed.append(&mut every_point(&Base::Postgres(1), &BTreeSet::new()).await);
+    // On the same database by Kafka: what is new there.
+    crashed.append(&mut every_point(&Base::Kafka, &crashed).await);
     crashed.append(&mut promotion::every_point().await);
     let points = xtask::fail_points::all().expect("the points of the source");
     let never: Vec<&str> = points.iter().map(|point| point.name.as_str()).filter(|name| !crashed.contains(*name)).collect();
     assert_eq!(never, Vec::<&str>::new(), "no story comes to these fail points");
 }
 
-/// Crashes a shop at every point that it comes to, and tells which these were.
-async fn every_point(base: &Base) -> BTreeSet<String> {
+/// Crashes a shop at every point that it comes to, but for `others`, and tells which these were.
+async fn every_point(base: &Base, others: &BTreeSet<String>) -> BTreeSet<String> {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str| directory.path().join(name);
     let record = |name: &str| format!("record={}", file(name).display());
@@ -33,9 +35,11 @@ async fn every_point(base: &Base) -> BTreeSet<String> {
     assert!(shop.restart(0, &[(DEEDS, &record("life"))]), "the shop opens again");
     shop.restart_provider(&[(DEEDS, &record("provider"))]);
     shop.traffic(1).end().unwrap_or_else(|failed| panic!("{failed}"));
-    let life = names(&file("life"));
-    let birth: BTreeSet<String> = names(&file("birth")).difference(&life).cloned().collect();
-    let theirs: BTreeSet<String> = names(&file("provider")).difference(&life).cloned().collect();
+    let new = |name: &str, known: &BTreeSet<String>| -> BTreeSet<String> {
+        names(&file(name)).into_iter().filter(|point| !known.contains(point) && !others.contains(point)).collect()
+    };
+    let life = new("life", &BTreeSet::new());
+    let (birth, theirs) = (new("birth", &life), new("provider", &life));
 
     let traffic = shop.traffic(2);
     for (number, point) in life.iter().enumerate() {

@@ -8,7 +8,7 @@ use crate::harness::{Bank, Server, free_address, migrate, swiftcart, until_lease
 use crate::traffic::Traffic;
 
 /// What happens seldom, or slowly, happens often and fast here.
-const HASTY: [(&str, &str); 5] = [
+pub(crate) const HASTY: [(&str, &str); 5] = [
     ("SWIFTCART__LOG__KEEP_MS", "500"),
     ("SWIFTCART__LOG__TRIM_EVERY_MS", "200"),
     ("SWIFTCART__PAYMENTS__WORKER_EVERY_MS", "200"),
@@ -20,7 +20,7 @@ const HASTY: [(&str, &str); 5] = [
 const AUDITS_MAX: usize = 100;
 
 /// How many of a hundred questions to the provider go wrong.
-const FAULTS_PERCENT: u64 = 20;
+pub(crate) const FAULTS_PERCENT: u64 = 20;
 
 /// Where a shop keeps its rows.
 #[derive(Debug)]
@@ -29,12 +29,14 @@ pub(crate) enum Base {
     Sqlite,
     /// So many processes on one PostgreSQL, which is theirs alone.
     Postgres(usize),
+    /// One process on a PostgreSQL of its own, whose services hear each other by the Kafka that all tests share.
+    Kafka,
 }
 
 impl Base {
     fn processes(&self) -> usize {
         match self {
-            Self::Sqlite => 1,
+            Self::Sqlite | Self::Kafka => 1,
             Self::Postgres(processes) => *processes,
         }
     }
@@ -79,7 +81,7 @@ impl Shop {
         let directory = || tempfile::tempdir().expect("a directory");
         let (books, data) = (directory(), directory());
         let (mut postgres, mut proxy, mut migration_died) = (None, None, false);
-        if let Base::Postgres(_) = base {
+        if !matches!(base, Base::Sqlite) {
             let server = PostgresServer::start();
             migration_died = !try_migrate(&server.url, once);
             migrate(&server.url);
@@ -90,7 +92,10 @@ impl Shop {
         let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
         let faults = ["--faults-percent", &percent, "--faults-seed", &seed];
         let bank = Bank::start(books.path(), &address, &faults, &[]);
-        let usual: Vec<(String, String)> = owned(&HASTY).collect();
+        let mut usual: Vec<(String, String)> = owned(&HASTY).collect();
+        if matches!(base, Base::Kafka) {
+            usual.extend(by_kafka());
+        }
         let first: Vec<(String, String)> = usual.iter().cloned().chain(owned(once)).collect();
         let config = bank.settings().display().to_string();
         let database = proxy.iter().flat_map(|proxy: &Proxy| ["--database", proxy.url.as_str()]);
@@ -151,18 +156,37 @@ impl Shop {
         if !content {
             faults.push(format!("{report:#}"));
         }
-        let (_, books) = self.bank.books(&self.bank.key());
-        for what in ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"] {
-            if books[what] != 0 {
-                faults.push(format!("by the provider's books, {what} is {}", books[what]));
-            }
-        }
+        faults.extend(faults_of_books(&self.bank));
         faults
     }
 }
 
+/// What is wrong by the provider's own books, once nobody is to have money set aside.
+pub(crate) fn faults_of_books(bank: &Bank) -> Vec<String> {
+    let (_, books) = bank.books(&bank.key());
+    let wrong = ["captured_twice", "open_twice", "open_beside_captured", "authorised_open"];
+    let wrong = wrong.into_iter().filter(|what| books[what] != 0);
+    wrong.map(|what| format!("by the provider's books, {what} is {}", books[what])).collect()
+}
+
 fn owned(environment: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
     environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+}
+
+/// The environment of a shop by Kafka, with topics of its own there.
+fn by_kafka() -> Vec<(String, String)> {
+    let (servers, prefix) = (testkit::kafka(), testkit::topic_prefix());
+    let settings = [
+        ("SWIFTCART__LOG__KIND", "kafka"),
+        ("SWIFTCART__KAFKA__SERVERS", &servers),
+        ("SWIFTCART__KAFKA__PREFIX", &prefix),
+        ("SWIFTCART__KAFKA__MEMBER", "only"),
+        ("SWIFTCART__SERVER__BUCKETS", "8"),
+    ];
+    let environment: Vec<(String, String)> = owned(&settings).collect();
+    let output = swiftcart().args(["topics", "ensure"]).envs(environment.iter().cloned()).output().expect("topics runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    environment
 }
 
 /// Brings the PostgreSQL at `url` up to date with this environment; says whether that went well.

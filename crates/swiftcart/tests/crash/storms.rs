@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kernel::Draw;
 
 use crate::shop::{Base, Shop};
+use crate::siege::Siege;
 
 /// How many storms a usual run has, and where the number of more is told.
 const SEEDS: u64 = 2;
@@ -17,6 +18,10 @@ const FIRST_VARIABLE: &str = "SWIFTCART_CRASH_FIRST";
 
 /// How many things happen in one storm.
 const BLOWS: u64 = 8;
+
+/// How many storms over roles and Kafka a usual run has, and how many blows fall in one.
+const SIEGES: u64 = 1;
+const SIEGE_BLOWS: u64 = 6;
 
 /// What may happen.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +67,49 @@ async fn storm(seed: u64) {
     assert_eq!(shop.faults(), Vec::<String>::new(), "seed {seed} after {blows:?}");
     let orders = shop.servers[0].orders(&token);
     println!("seed {seed}: {orders} orders in {rounds} rounds, {blows:?}, {:.0} s", began.elapsed().as_secs_f64());
+}
+
+/// The same on the real stack: processes of single roles, Kafka between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn storms_over_roles_and_kafka_lose_nothing() {
+    let (first, seeds) = (number(FIRST_VARIABLE, 1), number(SEEDS_VARIABLE, SIEGES));
+    for seed in first..first + seeds {
+        siege(seed).await;
+    }
+}
+
+async fn siege(seed: u64) {
+    let mut draw = Draw::seeded(seed);
+    let began = Instant::now();
+    let copies = if seed.is_multiple_of(3) { 1 } else { 2 };
+    let mut siege = Siege::lay(copies, seed, &[]).await;
+    let open = began.elapsed();
+    let token = siege.cluster.gateway.admin_token();
+    let traffic = siege.traffic(seed);
+    let mut blows = Vec::new();
+    for _ in 0..SIEGE_BLOWS {
+        // So many more orders come in, or somebody has to be waited for, until the next blow falls.
+        let enough = siege.orders(&token) + 1 + usize::try_from(draw.below(4)).expect("a small number");
+        let patience = Instant::now() + Duration::from_millis(500 + draw.below(3000));
+        while siege.orders(&token) < enough && Instant::now() < patience {
+            tokio::task::yield_now().await;
+        }
+        let blow = siege.draw(&mut draw);
+        println!("seed {seed}: {blow:?} after {:.1} s", began.elapsed().as_secs_f64());
+        siege.strike(blow).await;
+        assert!(!traffic.has_failed(), "seed {seed} after {blows:?} and {blow:?}: {:?}", traffic.end());
+        blows.push(blow);
+    }
+    let struck = began.elapsed();
+    let rounds = traffic.end().unwrap_or_else(|failed| panic!("seed {seed} after {blows:?}: {failed}"));
+    let ended = began.elapsed();
+    assert_eq!(siege.faults(), Vec::<String>::new(), "seed {seed} after {blows:?}");
+    let orders = siege.orders(&token);
+    println!(
+        "seed {seed}: {copies} of each role, {orders} orders in {rounds} rounds, {blows:?}, {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
+    println!("open {open:?} struck {struck:?} ended {ended:?}");
 }
 
 fn blow(shop: &Shop, draw: &mut Draw) -> Blow {

@@ -23,7 +23,7 @@ pub(crate) struct Topology<'a> {
     pub(crate) copies: usize,
     /// The address of the Kafka by which they hear each other; without one they read each other's outboxes.
     pub(crate) kafka: Option<&'a str>,
-    /// More settings, as lines of TOML with their sections: none that a cluster sets itself.
+    /// More settings, as lines of TOML that begin in the section `[peers]`: none that a cluster sets itself.
     pub(crate) settings: &'a str,
 }
 
@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     /// Where clients come in.
     pub(crate) gateway: Server,
     roles: BTreeMap<&'static str, Vec<Server>>,
+    /// What every process of it has in its environment.
+    environment: Vec<(String, String)>,
     /// The directories, which go last.
     _directories: Vec<TempDir>,
 }
@@ -39,18 +41,28 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts every role and the gateway, and waits until the sample shop is made.
     pub(crate) fn start(topology: &Topology<'_>) -> Self {
-        let cluster = Self::start_roles(topology);
+        Self::start_at(free_address(), topology, &[])
+    }
+
+    /// The same with a gateway at an address that somebody knows already, and more in the environment of each process.
+    pub(crate) fn start_at(gateway: String, topology: &Topology<'_>, environment: &[(&str, &str)]) -> Self {
+        let cluster = Self::start_roles(gateway, topology, environment);
         // Each look is a request, so that the processes get on meanwhile.
         let made = || cluster.gateway.logins().exists() || cluster.gateway.request("GET", "/livez", "", "").is_none();
         assert!((0..LOOKS_MAX).any(|_| made()) && cluster.gateway.logins().exists(), "the sample shop is made");
         cluster
     }
 
-    fn start_roles(topology: &Topology<'_>) -> Self {
+    fn start_roles(gateway: String, topology: &Topology<'_>, environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let directory = || tempfile::tempdir().expect("a directory");
         let mut directories = vec![directory()];
         let addresses = ROLES.map(|role| (role, (0..topology.copies).map(|_| free_address()).collect::<Vec<_>>()));
         let settings = settings_of(topology, &addresses);
+        if topology.kafka.is_some() {
+            ensure_topics(&settings, &environment);
+        }
         let mut start = |role: &str, number: usize, address: String| {
             let config = directories[0].path().join(format!("{role}-{number}.toml"));
             let member = topology.kafka.map(|_| format!("member = \"{role}-{number}\"\n")).unwrap_or_default();
@@ -58,20 +70,36 @@ impl Cluster {
             let config = config.display().to_string();
             directories.push(directory());
             let data = directories.last().expect("a directory").path();
-            Server::start_at(address, data, &["--config", &config, "--role", role])
+            let server = Server::try_start(address, data, &["--config", &config, "--role", role], &environment);
+            assert!(server.is_open(), "{role} ended before it was open");
+            server
         };
         let mut roles = BTreeMap::new();
         for (role, addresses) in addresses {
             let servers = addresses.into_iter().enumerate().map(|(number, address)| start(role, number, address)).collect();
             roles.insert(role, servers);
         }
-        let gateway = start("gateway", 0, free_address());
-        Self { gateway, roles, _directories: directories }
+        let gateway = start("gateway", 0, gateway);
+        Self { gateway, roles, environment, _directories: directories }
     }
 
     /// The processes of a role.
     pub(crate) fn of(&mut self, role: &str) -> &mut [Server] {
         self.roles.get_mut(role).expect("a role")
+    }
+
+    /// One process of a role, or the gateway, which there is once.
+    pub(crate) fn one(&mut self, role: &str, number: usize) -> &mut Server {
+        if role == "gateway" { &mut self.gateway } else { &mut self.of(role)[number] }
+    }
+
+    /// Kills a process, unless it is dead, and starts it again with `more` environment; says whether it was open before it
+    /// ended, if it has.
+    pub(crate) fn restart(&mut self, role: &str, number: usize, more: &[(&str, &str)]) -> bool {
+        let environment = self.environment.clone();
+        let usual = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
+        self.one(role, number).restart_with(&environment)
     }
 
     /// All processes.
@@ -105,16 +133,17 @@ fn settings_of(topology: &Topology<'_>, addresses: &[(&str, Vec<String>)]) -> St
     if let Some(kafka) = topology.kafka {
         let prefix = testkit::topic_prefix();
         text += &format!("\n[log]\nkind = \"kafka\"\n[kafka]\nservers = \"{kafka}\"\nprefix = \"{prefix}\"\nsession_ms = 6000\n");
-        ensure_topics(&text);
     }
     text
 }
 
 /// Makes the topics that settings ask for.
-fn ensure_topics(settings: &str) {
+fn ensure_topics(settings: &str, environment: &[(String, String)]) {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("topics.toml");
     std::fs::write(&config, settings).expect("a file");
-    let output = swiftcart().args(["topics", "ensure", "--config"]).arg(&config).output().expect("topics runs");
+    let mut command = swiftcart();
+    command.args(["topics", "ensure", "--config"]).arg(&config).envs(environment.iter().cloned());
+    let output = command.output().expect("topics runs");
     assert!(output.status.success(), "{}", said(&output));
 }

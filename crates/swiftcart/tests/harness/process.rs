@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,10 +16,19 @@ pub(crate) fn swiftcart() -> Command {
     command
 }
 
-/// A free port: taken and let go again, so that a server that is killed can come back to it.
+/// The ports that are given out: below those that the system takes for connections that go out, of which many processes open
+/// many. One of these would be taken before its server came to it, or came back to it after it was killed.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// A free port: taken and let go again, and not given out twice by this process.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Suites that run beside each other begin at other places.
+    let first = std::process::id().wrapping_mul(7919);
+    let next = || PORTS.start + first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+    let address = || format!("127.0.0.1:{}", next());
+    let found = PORTS.map(|_| address()).find(|address| TcpListener::bind(address).is_ok());
+    found.expect("a free port")
 }
 
 /// What processes have told on their standard error output, one after the other.

@@ -106,8 +106,13 @@ impl Server {
         self.process.signal(signal);
     }
 
+    /// Kills it as a power cut would, unless it is dead.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Asks it to stop, as a supervisor would, and waits for its end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.process.stop()
     }
 

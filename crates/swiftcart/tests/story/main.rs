@@ -9,6 +9,7 @@ mod planted;
 mod plants;
 mod promotion;
 mod races;
+mod roles;
 mod split;
 mod stories;
 mod till;

@@ -8,7 +8,7 @@ use testkit::{Engine, admin};
 use crate::harness::{Server, migrate, said, swiftcart};
 
 /// Every copy that there is.
-const COPIES: [(&str, &str); 12] = [
+pub(super) const COPIES: [(&str, &str); 12] = [
     ("identity", "identity"),
     ("identity", "delivery"),
     ("delivery", "identity"),
@@ -29,8 +29,9 @@ fn run(server: &Server, arguments: &[&str]) -> Output {
     command.output().expect("it runs")
 }
 
+/// Runs a command of whoever operates the shop, which must go well.
 #[track_caller]
-fn well(server: &Server, arguments: &[&str]) -> String {
+pub(super) fn well(server: &Server, arguments: &[&str]) -> String {
     let output = run(server, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     said(&output)
@@ -73,6 +74,20 @@ async fn a_copy_is_rebuilt_while_the_shop_runs() {
     assert!(content, "{report:#}");
 }
 
+/// Plants an event that is none in the log of catalog, and waits until orders has parked it; its name as a dead letter.
+pub(super) async fn plant_letter(server: &Server, database: &str) -> String {
+    let plant = "WITH head AS (UPDATE store_head SET seq = seq + 1 WHERE service = 'catalog' RETURNING seq, source) \
+                 INSERT INTO store_outbox (source, seq, topic, partition, key, kind, payload) \
+                 SELECT source, seq, 'catalog.products', 0, 'odd', 'listing.changed.v1', '{}' FROM head";
+    admin(database).await.batch_execute(plant).await.expect("it is planted");
+    loop {
+        let told = well(server, &["dead-letters", "list", "--service", "orders"]);
+        if let Some(line) = told.lines().find(|line| line.contains("listing.changed.v1")) {
+            return line.split("  ").next().expect("its name").to_owned();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_nobody_can_handle_is_seen_and_dropped() {
     let database = testkit::fresh(Engine::Postgres).await;
@@ -80,17 +95,7 @@ async fn an_event_that_nobody_can_handle_is_seen_and_dropped() {
     let data = tempfile::tempdir().expect("a directory");
     let server = Server::start(data.path(), &["--database", &database.url]);
     assert!(well(&server, &["dead-letters", "list"]).contains("No event is parked"));
-    // An event that is none, in the log of catalog.
-    let plant = "WITH head AS (UPDATE store_head SET seq = seq + 1 WHERE service = 'catalog' RETURNING seq, source) \
-                 INSERT INTO store_outbox (source, seq, topic, partition, key, kind, payload) \
-                 SELECT source, seq, 'catalog.products', 0, 'odd', 'listing.changed.v1', '{}' FROM head";
-    admin(&database.url).await.batch_execute(plant).await.expect("it is planted");
-    let letter = loop {
-        let told = well(&server, &["dead-letters", "list", "--service", "orders"]);
-        if let Some(line) = told.lines().find(|line| line.contains("listing.changed.v1")) {
-            break line.split("  ").next().expect("its name").to_owned();
-        }
-    };
+    let letter = plant_letter(&server, &database.url).await;
     assert!(letter.starts_with("orders/catalog-"), "{letter}");
     assert!(well(&server, &["dead-letters", "show", &letter]).contains("\"payload\": {}"));
     let failed = run(&server, &["dead-letters", "retry", &letter]);

@@ -26,7 +26,7 @@ fn replay_and_audit(server: &Server, others: &[&Server]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn from_an_address_to_a_doorstep_on_sqlite() {
     let data = tempfile::tempdir().expect("a directory");
-    let server = Server::start(data.path(), &[]);
+    let mut server = Server::start(data.path(), &[]);
     replay_and_audit(&server, &[]);
     assert!(server.stop().success());
     let again = Server::start(data.path(), &[]);

@@ -6,17 +6,30 @@ use kernel::{Millis, Timestamp};
 /// After how many failures on end an address is asked no more for a while.
 const FAILURES_MAX: u32 = 5;
 
-/// After how many looks without an answer an address counts as gone, until it answers one.
+/// After how many looks without an answer an address counts as silent, until it answers anything.
 const MISSES_MAX: u32 = 2;
 
 /// For how long a breaker lets nothing through; then one request is let through to see.
 const OPEN_MS: Millis = 1000;
+
+/// In which order addresses are asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Rank {
+    /// Nothing speaks against it.
+    Well,
+    /// It has said that it is about to end.
+    Leaving,
+    /// It gives no sign of life: it may be frozen, or only very busy.
+    Silent,
+}
 
 /// What is known of one address.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Health {
     /// Looks without an answer on end.
     misses: u32,
+    /// Whether nobody listened there when it was last looked.
+    gone: bool,
     /// Whether it has said that it is about to end.
     leaving: bool,
     /// Requests without an answer on end.
@@ -33,12 +46,21 @@ impl Health {
         if self.leaving {
             return Some("it is about to end".to_owned());
         }
-        (self.misses >= MISSES_MAX || self.open_until.is_some()).then(|| self.why.clone())
+        (self.gone || self.misses >= MISSES_MAX || self.open_until.is_some()).then(|| self.why.clone())
+    }
+
+    /// Whether it is asked before others.
+    pub(super) fn rank(&self) -> Rank {
+        match self.misses {
+            MISSES_MAX.. => Rank::Silent,
+            _ if self.leaving => Rank::Leaving,
+            _ => Rank::Well,
+        }
     }
 
     /// Whether a request may go there now. A yes while the breaker is open is for this one request.
     pub(super) fn lets_through(&mut self, now: Timestamp) -> bool {
-        if self.misses >= MISSES_MAX {
+        if self.gone {
             return false;
         }
         match self.open_until {
@@ -51,14 +73,9 @@ impl Health {
         }
     }
 
-    /// Whether it has said that it is about to end.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving
-    }
-
     /// A request was answered, which is a sign of life too.
     pub(super) fn answered(&mut self) {
-        (self.misses, self.failures, self.open_until) = (0, 0, None);
+        (self.misses, self.gone, self.failures, self.open_until) = (0, false, 0, None);
     }
 
     /// A request was not answered.
@@ -72,21 +89,21 @@ impl Health {
 
     /// It answered a look. What it has failed of while it lived is not forgiven by that, only that it was away.
     pub(super) fn seen(&mut self, leaving: bool) {
-        if self.misses > 0 {
+        if self.gone || self.misses > 0 {
             (self.failures, self.open_until) = (0, None);
         }
-        (self.misses, self.leaving) = (0, leaving);
+        (self.misses, self.gone, self.leaving) = (0, false, leaving);
     }
 
-    /// It did not answer a look; where nobody listens one is enough.
+    /// It did not answer a look.
     pub(super) fn missed(&mut self, why: &str, reached: bool) {
         why.clone_into(&mut self.why);
-        self.misses = if reached { self.misses + 1 } else { MISSES_MAX };
+        (self.misses, self.gone) = (self.misses + u32::from(reached), !reached);
     }
 
-    /// Whether it counts as gone.
+    /// Whether nobody listens there.
     pub(super) fn is_gone(&self) -> bool {
-        self.misses >= MISSES_MAX
+        self.gone
     }
 }
 
@@ -131,18 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn who_misses_looks_is_gone_until_it_answers_anything() {
+    fn who_misses_looks_comes_last_until_it_answers_anything() {
         let mut health = Health::default();
         health.missed("silence", true);
         assert!(is_well(&health));
         health.missed("silence", true);
-        assert!(!health.lets_through(at(0)) && health.is_gone());
+        assert!(!is_well(&health) && health.rank() == Rank::Silent && health.lets_through(at(0)), "it may be only busy");
         health.answered();
-        assert!(is_well(&health), "what was asked before is answered after all");
+        assert!(is_well(&health) && health.rank() == Rank::Well, "what was asked before is answered after all");
         health.missed("refused", false);
-        assert!(health.is_gone(), "nobody listens there");
+        assert!(health.is_gone() && !health.lets_through(at(0)), "nobody listens there");
         health.seen(false);
-        assert!(is_well(&health));
+        assert!(is_well(&health) && health.lets_through(at(0)));
     }
 
     #[test]
@@ -160,6 +177,6 @@ mod tests {
     fn who_leaves_is_asked_if_nobody_else_is_there() {
         let mut health = Health::default();
         health.seen(true);
-        assert!(!is_well(&health) && health.is_leaving() && health.lets_through(at(0)));
+        assert!(!is_well(&health) && health.rank() == Rank::Leaving && health.lets_through(at(0)));
     }
 }

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use kernel::{Millis, Runtime, Timestamp};
 use serde::Deserialize;
 
-use super::health::Health;
+use super::health::{Health, Rank};
 use super::wire::{Failed, Wire};
 use super::{PeerFault, PeerStanding};
 use crate::conditional::Prefer;
@@ -142,19 +142,18 @@ impl Pool {
         self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(REPEAT_COST)).is_ok()
     }
 
-    /// The address to try now: of those not tried yet the next that is well, then one that is about to end, then one that was
-    /// tried and may go better.
+    /// The address to try now: of those not tried yet the next that is well, then one that is about to end, then one that is
+    /// silent; then one that was tried and may go better.
     fn choose(&self, tried: &[Tried], now: Timestamp) -> Option<usize> {
         let count = self.addresses.len();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = || (0..count).map(|step| (first + step) % count);
         let fresh = |index: &usize| tried.iter().all(|tried| tried.index != *index);
         let may = |index: &usize| self.addresses[*index].health().lets_through(now);
-        let leaving = |index: &usize| self.addresses[*index].health().is_leaving();
-        let staying = in_turn().filter(fresh).find(|index| !leaving(index) && may(index));
-        let any = || in_turn().filter(fresh).find(may);
-        let again = || tried.iter().filter(|tried| tried.again).map(|tried| tried.index).find(may);
-        staying.or_else(any).or_else(again)
+        let of_rank = |rank| move |index: &usize| self.addresses[*index].health().rank() == rank;
+        let ranks = [Rank::Well, Rank::Leaving, Rank::Silent];
+        let first = ranks.into_iter().find_map(|rank| in_turn().filter(fresh).filter(of_rank(rank)).find(may));
+        first.or_else(|| tried.iter().filter(|tried| tried.again).map(|tried| tried.index).find(may))
     }
 
     async fn try_at(&self, index: usize, request: &Request<Bytes>, within_ms: Millis) -> Result<Response<Incoming>, TryFailed> {

@@ -10,6 +10,7 @@ mod fuzz;
 mod pages;
 mod path_and_query;
 mod peers;
+mod pool;
 mod problems;
 mod seals;
 mod serving;

@@ -68,3 +68,31 @@ fn the_cause_stays_inside() {
     let fault = Fault::internal("the password of the database is 1234");
     assert!(!Json::Object(problem(&fault).members).to_string().contains("1234"));
 }
+
+#[test]
+fn a_problem_of_another_process_is_passed_on_as_the_fault_that_it_was() {
+    let mut field = Fault::invalid_field("/lines/0/sku", "no such SKU");
+    field.fields.push(FieldFault { field: "limit".to_owned(), detail: "too many".to_owned() });
+    let faults = [
+        field,
+        Fault::invalid_field("limit", "too many"),
+        Fault::not_found("order"),
+        Fault::conflict("out-of-stock", "two lines are short").with("short", json!(["a", "b"])),
+        Fault::forbidden("not for you"),
+        Fault::new(FaultKind::Stale, "stale", "read it again").with("version", 7),
+        web::key_reused(),
+        Fault::new(FaultKind::Exhausted, "too-many", "wait"),
+        Fault::new(FaultKind::Unavailable, "unavailable", "wait"),
+        Fault::new(FaultKind::OutcomeUnknown, "outcome-unknown", "it may or may not have happened"),
+        Fault::internal("a cause"),
+    ];
+    for fault in faults {
+        let sent = problem(&fault);
+        let body = Json::Object(sent.members).to_string();
+        let passed = Problem::fault(sent.status.as_u16(), body.as_bytes()).unwrap();
+        assert_eq!(passed, Fault { cause: None, ..fault });
+    }
+    for odd in ["", "[]", "{}", r#"{"type":"about:blank","detail":"odd"}"#] {
+        assert_eq!(Problem::fault(500, odd.as_bytes()), None, "{odd}");
+    }
+}

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kernel::{Fault, Runtime};
 use testkit::{problem, some_id};
 use web::{
-    Access, Answer, Call, Caller, Grant, Json, Person, PublicKey, Role, Router, Routes, SigningKey, TOKEN_TTL_MS, header, json,
+    Access, Answer, Call, Caller, Grant, InternalKey, Json, Person, PublicKey, Role, Router, Routes, SigningKey, TOKEN_TTL_MS,
+    header, json,
 };
 
 use crate::shop::{Shop, ask};
@@ -144,4 +145,21 @@ async fn a_role_of_a_newer_version_is_left_out_and_a_removed_key_is_not_believed
     assert_eq!(person.grants, [Grant { role: Role::Picker, store: None }]);
     shop.keyring.remove(&shop.key.public().kid);
     assert_eq!(shop.keyring.verify(&token, shop.runtime.now()).unwrap_err().reason, "token-invalid");
+}
+
+#[tokio::test]
+async fn whoever_shows_the_key_of_the_shops_processes_is_an_admin_where_it_is_trusted() {
+    let shop = Shop::new();
+    let key = InternalKey::named("a-key-of-the-shop");
+    let ring = shop.keyring.clone().trusting(key.clone());
+    let person = ring.verify(key.token(), shop.runtime.now()).unwrap();
+    assert_eq!((person.name.as_str(), person.grants.as_slice()), ("internal", &[Grant { role: Role::Admin, store: None }][..]));
+    for other in ["a-key-of-the-shoq", "a-key-of-the-sho", "a-key-of-the-shop-", ""] {
+        assert_eq!(ring.verify(other, shop.runtime.now()).unwrap_err().reason, "token-invalid", "{other}");
+    }
+    assert_eq!(shop.keyring.verify(key.token(), shop.runtime.now()).unwrap_err().reason, "token-invalid");
+    let person = ring.verify(&shop.token(Role::Customer), shop.runtime.now());
+    assert!(person.is_ok(), "tokens are as good as before");
+    assert!(!format!("{key:?} {ring:?}").contains("a-key"));
+    assert_ne!(InternalKey::generate().unwrap().token(), InternalKey::generate().unwrap().token());
 }

@@ -1,5 +1,6 @@
 //! Words that must not stand where they stand: in code, never in comments, and in strings only where the rule says so.
 
+use xtask::source::lines_with;
 use xtask::workspace::{File, Package};
 
 use crate::{assert_kept, place, rooms, services};
@@ -41,6 +42,11 @@ fn sql_stays_in_the_store() {
     assert_kept(services().flat_map(|(package, files)| files.iter().flat_map(|file| stray_sql(package, file))));
 }
 
+#[test]
+fn what_is_stored_or_said_may_grow() {
+    assert_kept(rooms().flat_map(|(package, files)| files.iter().flat_map(|file| stiff(package, file))));
+}
+
 fn without_opening(package: &Package, file: &File) -> Option<String> {
     let missing = !file.text.starts_with("//!");
     missing.then(|| {
@@ -62,6 +68,21 @@ fn impure(package: &Package, file: &File) -> Vec<String> {
         return Vec::new();
     }
     said(package, file, &IMPURE, "the domain is pure: time, chance and what others know come in with the input", |_| true)
+}
+
+/// Types that are written and read again, and refuse what a newer program may have added. What only callers write is another
+/// thing: there an unknown field is a mistake.
+fn stiff(package: &Package, file: &File) -> Vec<String> {
+    let code: Vec<&str> = file.source.code().lines().collect();
+    let attribute = |line: &&&str| line.starts_with("#[");
+    let written = |line: usize| {
+        let (before, after) = (&code[..line], &code[line..]);
+        let mut attributes = before.iter().rev().take_while(attribute).chain(after.iter().take_while(attribute));
+        attributes.any(|line| !lines_with(line, "Serialize").is_empty())
+    };
+    let denying = file.lines_with("deny_unknown_fields").into_iter().filter(|line| !file.test_line(*line) && written(*line));
+    let way_out = "a newer program may have added a field: give callers a type of their own, which is only read";
+    denying.map(|line| format!("{}: {way_out}", place(package, file, line))).collect()
 }
 
 fn said(package: &Package, file: &File, words: &[&str], way_out: &str, counts: impl Fn(usize) -> bool) -> Vec<String> {
@@ -111,6 +132,16 @@ mod planted {
             assert_eq!(unfinished(&web, &file("src/lib.rs", text)).len(), 1, "{text}");
         }
         assert!(unfinished(&web, &file("src/lib.rs", "// todo!()\nf(\"dbg!(x)\"); #[ignored] fn g() {}")).is_empty());
+    }
+
+    #[test]
+    fn types_that_cannot_grow_are_found() {
+        let orders = package("orders", "service");
+        let found = |derived: &str| {
+            let text = format!("#[derive({derived})]\n#[serde(deny_unknown_fields)]\nstruct Line {{}}\n");
+            stiff(&orders, &file("src/domain/line.rs", &text)).len()
+        };
+        assert_eq!((found("Clone, Serialize, Deserialize"), found("Clone, Deserialize")), (1, 0));
     }
 
     #[test]
