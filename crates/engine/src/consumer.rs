@@ -142,7 +142,8 @@ impl Following<'_> {
                     leaving = true;
                 }
                 heard = self.listener.heard() => match heard {
-                    None => return Ok(()),
+                    None if leaving => return Ok(()),
+                    None => return Err(Fault::unavailable("Kafka has thrown this member out", 1000)),
                     // What it has heard and not applied, whoever has its partitions next hears again.
                     Some(Heard::Records(_)) if leaving => {}
                     Some(heard) => self.hear(heard).await?,

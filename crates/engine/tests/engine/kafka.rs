@@ -124,6 +124,26 @@ async fn a_kafka_that_dies_and_freezes_delays_and_loses_nothing() {
     }
 }
 
+/// A member is thrown out when another comes by its name, and, though it is the only one, now and then by a broker that died
+/// and does not know it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_is_thrown_out_of_a_group_joins_again() {
+    for engine in ENGINES {
+        let config = KafkaConfig { member: "one".to_owned(), ..settings(kafka(), &topic_prefix()) };
+        let kafka = Kafka::new(&config, 4);
+        kafka.ensure(&TOPICS).await.unwrap();
+        let (here, there) = (ready(engine).await, ready(engine).await);
+        let bank = process(&here.store, &kafka).start(bank()).await;
+        let first = process(&there.store, &kafka).start(counter()).await;
+        join(say(&bank.handle, &ACCOUNTS, 1, 10), until_heard(&first, 10)).await;
+        let other = process(&there.store, &kafka).start(counter()).await;
+        join(say(&bank.handle, &ACCOUNTS, 11, 20), until_heard(&other, 20)).await;
+        shut_down([other]).await;
+        join(say(&bank.handle, &ACCOUNTS, 21, 30), until_heard(&first, 30)).await;
+        shut_down([first, bank]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_shop_that_moves_to_kafka_loses_and_repeats_nothing_and_does_not_go_back() {
     for engine in ENGINES {
