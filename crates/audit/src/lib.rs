@@ -80,6 +80,14 @@ pub async fn run(runtime: Arc<dyn Runtime>, options: Options) -> Result<Report, 
     Ok(report)
 }
 
+/// What all services say of every order, as they say it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn shop(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Shop, AuditError> {
+    facts::read(&reader(runtime, options)?).await
+}
+
 /// What keeps the shop from being quiescent, without reading any order.
 ///
 /// # Errors

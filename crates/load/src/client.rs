@@ -210,6 +210,14 @@ impl Client {
         }
     }
 
+    /// Sends `ask` once. Whoever is not answered does not know whether it was done.
+    pub(crate) async fn send_once(&self, ask: &Ask) -> Result<Reply, LoadError> {
+        match self.try_once(ask).await {
+            Tried::Answered(reply) => Ok(reply),
+            Tried::Again { detail, .. } => Err(LoadError::Unanswered { what: ask.what(), detail }),
+        }
+    }
+
     fn give_up(&self, began: Timestamp, ask: &Ask, detail: String) -> Result<(), LoadError> {
         // Who has just begun to ask after a quiet time has not been waiting.
         let since = began.max(Timestamp::from_micros(self.last_success.load(Ordering::Relaxed)));

@@ -40,6 +40,14 @@ pub enum LoadError {
         /// What it met.
         detail: String,
     },
+    /// Somebody who asks once got no answer: what they asked for may have been done.
+    #[error("{what}: no answer, and not asked again: {detail}")]
+    Unanswered {
+        /// The request.
+        what: String,
+        /// What it met.
+        detail: String,
+    },
     /// The shop refuses what it should not refuse.
     #[error("{what}: refused with {status} {reason}: {detail}")]
     Refused {

@@ -9,6 +9,7 @@ mod client;
 mod courier;
 mod error;
 mod figures;
+mod history;
 mod levels;
 mod names;
 mod people;

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::courier::Courier;
 use crate::error::LoadError;
 use crate::figures::Summary;
+use crate::history::Stock;
 use crate::people::{Logins, Session};
 use crate::picker::{Claims, Picker};
 use crate::progress;
@@ -41,6 +42,11 @@ pub struct Replay {
     pub scarce: bool,
     /// How many of a hundred orders meet a trouble on purpose, from a second card to goods that come back.
     pub troubles_percent: u64,
+    /// How many of a hundred orders are sent once only, answered or not, by somebody who looks later what became of it.
+    pub impatient_percent: u64,
+    /// Where to write what shoppers know of each order they placed, as JSON, a step a line. It is judged, too: nobody else may
+    /// order meanwhile.
+    pub history: Option<PathBuf>,
     /// Where to write the figures as JSON too.
     pub json: Option<PathBuf>,
     /// How shoppers pay.
@@ -66,6 +72,8 @@ impl Replay {
             limit: None,
             scarce: false,
             troubles_percent: 0,
+            impatient_percent: 0,
+            history: None,
             json: None,
             mix: TokenMix::default(),
             unaudited: false,
@@ -94,14 +102,21 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
         levels::make_scarce(&client, &admin).await?;
     }
 
+    let before = match options.history {
+        Some(_) => Stock::read(&client, &admin).await?,
+        None => Stock::default(),
+    };
     let staff = open(&world, &logins, baskets.len());
     let regulars = logins.shoppers.iter().map(|login| Session::new(client.clone(), login)).collect();
-    let Replay { seed, mix, troubles_percent, .. } = options;
-    let shopping = Shopping { world: world.clone(), city, baskets, regulars, seed, mix, troubles_percent };
+    let Replay { seed, mix, troubles_percent, impatient_percent, .. } = options;
+    let shopping = Shopping { world: world.clone(), city, baskets, regulars, seed, mix, troubles_percent, impatient_percent };
     let began = runtime.now();
     let shopped = shop(Arc::new(shopping), options.shoppers).await;
     let elapsed_ms = runtime.now().since_ms(began);
     world.closing.close();
+    if let Some(path) = &options.history {
+        world.history.write(path)?;
+    }
     // A shop that is gone would keep everybody else trying as long again.
     shopped?;
     let left = staff.all().await?;
@@ -111,6 +126,10 @@ pub async fn replay(runtime: Arc<dyn Runtime>, options: Replay) -> Result<Summar
     if !options.unaudited {
         summary.faults.extend(settle::verify(&client, &world.figures.acknowledged()).await?);
         summary.audit = Some(settle::audit_at_rest(&runtime, &admin, &options.urls[0], options.settle_within_ms).await?);
+    }
+    if options.history.is_some() {
+        let shop = settle::facts(&runtime, &admin, &options.urls[0]).await?;
+        summary.faults.extend(world.history.verify(&client, &admin, shop, before).await?);
     }
     if let Some(path) = &options.json {
         settle::write_json(path, &summary)?;

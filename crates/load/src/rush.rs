@@ -263,7 +263,16 @@ impl Scene {
 /// A guest who wants one unit.
 fn errand(store: StoreId, index: usize) -> Errand<'static> {
     let (address, lines) = (serde_json::Value::Null, Vec::new());
-    Errand { store, address, lines, payment_token: "tok_ok", trouble: None, name: format!("Buyer {}", index + 1), regular: None }
+    Errand {
+        store,
+        address,
+        lines,
+        payment_token: "tok_ok",
+        trouble: None,
+        impatient: false,
+        name: format!("Buyer {}", index + 1),
+        regular: None,
+    }
 }
 
 async fn prepare(client: &Client, scene: &Scene, options: &Rush) -> Result<Vec<Quoted>, LoadError> {

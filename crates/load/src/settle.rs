@@ -92,6 +92,12 @@ pub(crate) async fn audit_at_rest(
     }
 }
 
+/// What all services say of every order, in a shop that is at rest.
+pub(crate) async fn facts(runtime: &Arc<dyn Runtime>, admin: &Session, url: &str) -> Result<audit::Shop, LoadError> {
+    let options = audit::Options { url: url.to_owned(), token: admin.fresh_token().await?, quiescent: true };
+    Ok(audit::shop(runtime.clone(), &options).await?)
+}
+
 /// Writes the figures as JSON.
 pub(crate) fn write_json(path: &Path, figures: &impl Serialize) -> Result<(), LoadError> {
     let text = serde_json::to_string_pretty(figures)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use contracts::{CartId, OrderId, SlotKey, StoreId};
+use contracts::{CartId, OrderId, Sku, SlotKey, StoreId};
 use kernel::{Draw, Millis, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use crate::city::{City, PAGE_LIMIT, Page};
 use crate::client::{Ask, Client, Reply};
 use crate::error::LoadError;
 use crate::figures::{Acknowledged, Ended};
+use crate::history::What;
 use crate::people::Session;
 use crate::tokens::TokenMix;
 use crate::troubles::Trouble;
@@ -30,6 +31,10 @@ const NEWS_WAIT_S: u32 = 20;
 /// How long nothing may happen with an order until its shopper stops waiting and it counts as open.
 const STUCK_AFTER_MS: Millis = 300_000;
 
+/// How long somebody who got no answer looks whether there is an order all the same, and how often.
+const UNANSWERED_MS: Millis = 60_000;
+const LOOK_EVERY_MS: Millis = 500;
+
 /// Why a shopper gives an order up whose payment was declined.
 const GAVE_UP: &str = "gave-up";
 
@@ -45,6 +50,7 @@ pub(crate) struct Shopping {
     pub(crate) seed: u64,
     pub(crate) mix: TokenMix,
     pub(crate) troubles_percent: u64,
+    pub(crate) impatient_percent: u64,
 }
 
 /// What a shopper wants; everything in it follows from the seed and the basket's place in the file.
@@ -55,6 +61,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) payment_token: &'static str,
     /// What is to go wrong with the order.
     pub(crate) trouble: Option<Trouble>,
+    /// Whether the order is sent only once.
+    pub(crate) impatient: bool,
     pub(crate) name: String,
     /// Who is signed in; guests are nobody.
     pub(crate) regular: Option<&'a Session>,
@@ -96,6 +104,12 @@ struct CartView {
     capability: String,
 }
 
+/// What a cart became.
+#[derive(Deserialize)]
+struct Became {
+    order: Option<OrderId>,
+}
+
 #[derive(Deserialize)]
 struct SlotView {
     starts_at: SlotKey,
@@ -118,6 +132,15 @@ pub(crate) struct OrderView {
     total: Total,
     delivery: DeliveryView,
     refusal: Option<Vec<Short>>,
+    #[serde(default)]
+    pub(crate) lines: Vec<LineView>,
+}
+
+/// So many units of one SKU, of what was ordered and is still wanted.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct LineView {
+    pub(crate) sku: Sku,
+    pub(crate) quantity: i64,
 }
 
 /// What it costs, as far as its currency matters.
@@ -220,8 +243,9 @@ impl Shopping {
         // Drawn last, so that a run without troubles makes the same orders.
         let trouble = Trouble::draw(&mut draw, self.troubles_percent);
         let payment_token = trouble.map_or(usual, |trouble| trouble.token().unwrap_or("tok_ok"));
+        let impatient = draw.below(100) < self.impatient_percent;
         let name = format!("Shopper {}", index + 1);
-        Ok(Some(Errand { store, address, lines, payment_token, trouble, name, regular }))
+        Ok(Some(Errand { store, address, lines, payment_token, trouble, impatient, name, regular }))
     }
 
     async fn attempt(&self, errand: &Errand<'_>, after: Option<SlotKey>) -> Result<Attempt, LoadError> {
@@ -234,9 +258,17 @@ impl Shopping {
             Err(Told(reason)) => return Ok(told_before(reason, slot)),
         };
         let sent = self.world.runtime().now();
-        let order = match place(client, errand, &quoted).await? {
-            Ok(order) => order,
-            Err(Told(reason)) => return Ok(told_before(reason, slot)),
+        self.world.history.invoked(sent, &quoted);
+        let placed = place(client, errand, &quoted).await;
+        self.world.history.ended(self.world.runtime().now(), quoted.cart, what_of(&placed));
+        let order = match placed {
+            Ok(Ok(order)) => order,
+            Ok(Err(Told(reason))) => return Ok(told_before(reason, slot)),
+            Err(LoadError::Unanswered { .. }) => match self.look_later(&quoted).await? {
+                Some(order) => order,
+                None => return Ok(Attempt::TurnedAway("unanswered".to_owned())),
+            },
+            Err(error) => return Err(error),
         };
         let acknowledged = Acknowledged { order: order.id, cart: quoted.cart, capability: quoted.capability.clone() };
         self.world.figures.acknowledge(acknowledged, sent, self.world.runtime().now());
@@ -248,6 +280,22 @@ impl Shopping {
             return Ok(Attempt::SlotGone { slot, ordered: true });
         }
         Ok(Attempt::Ended(order.ended(declined)))
+    }
+
+    /// The order that a cart became whose shopper got no answer, if it becomes one.
+    async fn look_later(&self, quoted: &Quoted) -> Result<Option<OrderView>, LoadError> {
+        let (client, runtime) = (&self.world.client, self.world.runtime());
+        let until = runtime.now().plus_ms(UNANSWERED_MS);
+        while runtime.now() < until {
+            let ask = Ask::get(format!("/v1/carts/{}", quoted.cart)).capability(&quoted.capability);
+            let cart: Became = client.send(&ask).await?.expect()?;
+            if let Some(order) = cart.order {
+                let ask = Ask::get(format!("/v1/orders/{order}")).capability(&quoted.capability);
+                return client.send(&ask).await?.expect().map(Some);
+            }
+            runtime.sleep(LOOK_EVERY_MS).await;
+        }
+        Ok(None)
     }
 
     /// Follows an order to its end, and gives it up when its payment is declined, which is told too.
@@ -425,6 +473,9 @@ async fn place_once(client: &Client, errand: &Errand<'_>, quoted: &Quoted, quote
     let contact = json!({ "name": errand.name, "email": "shopper@load.swiftcart.example", "phone": "" });
     let body = json!({ "quote": quote, "contact": contact, "payment_token": errand.payment_token });
     let ask = Ask::post("/v1/orders").key(client.new_key()).body(body).capability(&quoted.capability);
+    if errand.impatient && errand.regular.is_none() {
+        return client.send_once(&ask).await;
+    }
     send_as(client, errand, ask).await
 }
 
@@ -440,6 +491,15 @@ async fn send_as(client: &Client, errand: &Errand<'_>, ask: Ask) -> Result<Reply
     match errand.regular {
         Some(session) => session.send(&ask).await,
         None => client.send(&ask).await,
+    }
+}
+
+/// What a shopper knows of an order that was sent.
+fn what_of(placed: &Result<Result<OrderView, Told>, LoadError>) -> What {
+    match placed {
+        Ok(Ok(order)) => What::Ok { order: order.id },
+        Ok(Err(Told(reason))) => What::Failed { reason: reason.clone() },
+        Err(_) => What::Unknown,
     }
 }
 

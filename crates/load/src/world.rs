@@ -12,12 +12,14 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Client;
 use crate::error::LoadError;
 use crate::figures::Figures;
+use crate::history::History;
 use crate::troubles::{Managers, Plans};
 
 /// What everybody shares.
 pub(crate) struct World {
     pub(crate) client: Arc<Client>,
     pub(crate) figures: Figures,
+    pub(crate) history: History,
     pub(crate) pins: Pins,
     pub(crate) plans: Plans,
     pub(crate) managers: Managers,
@@ -26,8 +28,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(client: Arc<Client>, managers: Managers) -> Self {
-        let (figures, pins, plans, closing) = (Figures::default(), Pins::default(), Plans::default(), Closing::default());
-        Self { client, figures, pins, plans, managers, closing }
+        let (figures, history) = (Figures::default(), History::default());
+        let (pins, plans, closing) = (Pins::default(), Plans::default(), Closing::default());
+        Self { client, figures, history, pins, plans, managers, closing }
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {

@@ -271,8 +271,14 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
     pub(crate) troubles: u64,
     /// For figures of orders alone: every card succeeds, and nothing is verified or audited at the end.
-    #[arg(long, conflicts_with = "troubles")]
+    #[arg(long, conflicts_with_all = ["troubles", "history"])]
     pub(crate) figures_only: bool,
+    /// Send so many of a hundred orders once only, answered or not, and look later what became of them.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub(crate) impatient: u64,
+    /// Write what shoppers know of each order here, as JSON, a step a line, and judge it; nobody else may order meanwhile.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
     /// After how many seconds without any success to give up.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=3600))]
     pub(crate) give_up_after_s: i64,

@@ -244,11 +244,11 @@ fn print_rules(as_json: bool) -> anyhow::Result<()> {
 }
 
 async fn replay(arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { file, target, shoppers, limit, scarce, troubles, figures_only, give_up_after_s } = arguments;
+    let Replay { file, target, shoppers, limit, scarce, troubles, impatient, history, figures_only, give_up_after_s } = arguments;
     let mut options = load::Replay::new(file, target.logins, target.urls);
     (options.shoppers, options.limit, options.scarce, options.seed, options.json) =
         (shoppers, limit, scarce, target.seed, target.json);
-    options.troubles_percent = troubles;
+    (options.troubles_percent, options.impatient_percent, options.history) = (troubles, impatient, history);
     options.give_up_after_ms = give_up_after_s * 1000;
     if figures_only {
         (options.mix, options.unaudited) = (load::TokenMix::SMOOTH, true);

@@ -13,6 +13,8 @@ use crate::harness::{baskets, said, swiftcart};
 const BASKETS: &str = "30";
 /// How many of a hundred orders meet a trouble.
 const TROUBLES: &str = "50";
+/// How many of a hundred are sent once only, and looked for later.
+const IMPATIENT: &str = "20";
 
 /// Rounds of baskets, one after the other, until it is enough.
 pub(crate) struct Traffic {
@@ -21,7 +23,8 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Begins against the shop at `urls`; each round must end with every order ended and a clean quiescent audit.
+    /// Begins against the shop at `urls`; each round must end with every order ended, a history of
+    /// what shoppers know that is true, and a clean quiescent audit.
     pub(crate) fn begin(urls: &[String], logins: &Path, seed: u64) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let (urls, logins, stop) = (urls.to_vec(), logins.to_owned(), enough.clone());
@@ -52,8 +55,11 @@ impl Traffic {
 }
 
 fn replay(urls: &[String], logins: &Path, seed: u64) -> Output {
+    let directory = tempfile::tempdir().expect("a directory");
     let mut command = swiftcart();
-    command.args(["load", "replay", &baskets()]).args(["--limit", BASKETS, "--troubles", TROUBLES, "--shoppers", "8"]);
+    command.args(["load", "replay", &baskets()]).args(["--limit", BASKETS, "--shoppers", "8"]);
+    command.args(["--troubles", TROUBLES, "--impatient", IMPATIENT]);
+    command.arg("--history").arg(directory.path().join("history"));
     command.args(["--give-up-after-s", "120", "--seed", &seed.to_string(), "--logins"]).arg(logins);
     for url in urls {
         command.args(["--url", url]);

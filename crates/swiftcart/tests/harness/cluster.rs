@@ -59,30 +59,41 @@ impl Cluster {
     fn start_roles(gateway: String, topology: &Topology<'_>, environment: &[(&str, &str)]) -> Self {
         let environment: Vec<(String, String)> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let directory = || tempfile::tempdir().expect("a directory");
-        let mut directories = vec![directory()];
         let addresses = ROLES.map(|role| (role, (0..topology.copies).map(|_| free_address()).collect::<Vec<_>>()));
         let settings = settings_of(topology, &addresses);
         if topology.kafka.is_some() {
             ensure_topics(&settings, &environment);
         }
-        let mut start = |role: &str, number: usize, address: String| {
-            let config = directories[0].path().join(format!("{role}-{number}.toml"));
+        let start = |role: &str, number: usize, address: String| {
+            let directory = tempfile::tempdir().expect("a directory");
+            let config = directory.path().join("settings.toml");
             let member = topology.kafka.map(|_| format!("member = \"{role}-{number}\"\n")).unwrap_or_default();
             std::fs::write(&config, format!("{settings}{member}")).expect("a file");
             let config = config.display().to_string();
-            directories.push(directory());
-            let data = directories.last().expect("a directory").path();
-            let server = Server::try_start(address, data, &["--config", &config, "--role", role], &environment);
+            let server = Server::try_start(address, directory.path(), &["--config", &config, "--role", role], &environment);
             assert!(server.is_open(), "{role} ended before it was open");
+            (server, directory)
+        };
+        let mut directories = Vec::new();
+        let mut keep = |(server, directory): (Server, TempDir)| {
+            directories.push(directory);
             server
         };
-        let mut roles = BTreeMap::new();
-        for (role, addresses) in addresses {
-            let servers = addresses.into_iter().enumerate().map(|(number, address)| start(role, number, address)).collect();
-            roles.insert(role, servers);
-        }
-        let gateway = start("gateway", 0, gateway);
+        let mut roles: BTreeMap<&'static str, Vec<Server>> = BTreeMap::new();
+        // Each waits for much while it starts: so all do at once.
+        let gateway = std::thread::scope(|scope| {
+            let start = &start;
+            let gateway = scope.spawn(move || start("gateway", 0, gateway));
+            let starting: Vec<_> = addresses
+                .into_iter()
+                .flat_map(|(role, addresses)| addresses.into_iter().enumerate().map(move |(at, address)| (role, at, address)))
+                .map(|(role, number, address)| (role, scope.spawn(move || start(role, number, address))))
+                .collect();
+            for (role, started) in starting {
+                roles.entry(role).or_default().push(keep(started.join().expect("it starts")));
+            }
+            keep(gateway.join().expect("it starts"))
+        });
         Self { gateway, roles, environment, _directories: directories }
     }
 
