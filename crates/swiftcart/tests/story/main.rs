@@ -14,6 +14,7 @@ mod roles;
 mod split;
 mod stories;
 mod till;
+mod upgrade;
 mod watched;
 mod ways_out;
 mod words;
