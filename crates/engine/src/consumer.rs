@@ -93,6 +93,8 @@ struct Standing {
     target: Option<i64>,
     /// Where it ended when that was last asked.
     end: i64,
+    /// Where Kafka was last told that it was read to.
+    noted: i64,
     /// The first record that could not be applied, and so where the place stays.
     held: Option<Held>,
     /// Whether it is about to be read from elsewhere: what still comes from here is not looked at.
@@ -291,8 +293,10 @@ impl Following<'_> {
         if self.asked_at.is_none_or(|at| now.since_ms(at) >= ENDS_EVERY_MS) && !self.partitions.is_empty() {
             self.asked_at = Some(now);
             self.listener.ask_ends();
-            let read = self.partitions.iter().filter(|(_, standing)| standing.held.is_none() && standing.next > 0);
-            self.listener.note(read.map(|(partition, standing)| (partition.clone(), standing.next)).collect());
+            let moved = self.moved();
+            if !moved.is_empty() {
+                self.listener.note(moved);
+            }
         }
         let is_due = |held: &Held| held.healed || held.again_at <= now;
         let mut due: Vec<Partition> = Vec::new();
@@ -328,6 +332,18 @@ impl Following<'_> {
         }
         self.listener.seek(seeks);
         Ok(())
+    }
+
+    /// How far partitions were read in which something was read since Kafka was last told.
+    fn moved(&mut self) -> Vec<(Partition, i64)> {
+        let mut moved = Vec::new();
+        for (partition, standing) in &mut self.partitions {
+            if standing.held.is_none() && standing.next > standing.noted {
+                standing.noted = standing.next;
+                moved.push((partition.clone(), standing.next));
+            }
+        }
+        moved
     }
 
     fn is_stopped(&self, at: usize) -> bool {

@@ -25,7 +25,10 @@ use super::{Kafka, KafkaFault};
 /// How many records are handed over at once at most.
 const RECORDS_MAX: usize = 512;
 /// How long the thread waits for a record before it looks for a command.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(100);
+/// How long a broker keeps a request when there is nothing to hear. What comes meanwhile is told at once; each request names
+/// every partition, so that many of them are what listening costs while nothing happens.
+const FETCH_WAIT_MAX_MS: &str = "500";
 /// After how long without a poll a member's partitions go to the others: longer than any batch takes.
 const POLL_MAX_MS: &str = "300000";
 /// How much of what lies in Kafka is fetched ahead, in KiB.
@@ -96,7 +99,7 @@ impl Kafka {
         client.set("group.id", self.name_of(group)).set("partition.assignment.strategy", "cooperative-sticky");
         client.set("session.timeout.ms", self.config.session_ms.to_string());
         client.set("heartbeat.interval.ms", (self.config.session_ms / 5).to_string());
-        client.set("max.poll.interval.ms", POLL_MAX_MS).set("fetch.wait.max.ms", "100");
+        client.set("max.poll.interval.ms", POLL_MAX_MS).set("fetch.wait.max.ms", FETCH_WAIT_MAX_MS);
         client.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "earliest").set("isolation.level", "read_committed");
         client.set("queued.max.messages.kbytes", AHEAD_KIB);

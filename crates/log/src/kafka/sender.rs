@@ -2,10 +2,13 @@
 //! has it drops it and begins again, so that acknowledgements of an earlier attempt never count for a later one.
 //! Leaves what is sent, and from where on, to the relay in `engine`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use tokio::sync::mpsc;
 
 use super::connection::{tell, tell_error};
@@ -15,6 +18,10 @@ use crate::LogEvent;
 
 /// How long one event may be under way before the attempt counts as failed.
 const SEND_MAX_MS: &str = "20000";
+
+/// How long the thread of a sender waits for a report before it looks whether the sender is still there. Each wait ends with a
+/// millisecond of spinning in `rdkafka`, whose own thread does so ten times a second.
+const POLL: Duration = Duration::from_secs(1);
 
 /// What became of one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +35,7 @@ pub struct Ack {
 /// One attempt to send the events of one source.
 pub struct Sender {
     kafka: Kafka,
-    producer: ThreadedProducer<Reports>,
+    producer: Arc<BaseProducer<Reports>>,
     acks: mpsc::UnboundedReceiver<Ack>,
 }
 
@@ -43,7 +50,15 @@ impl Kafka {
         client.set("linger.ms", "1").set("compression.type", "lz4");
         client.set("message.timeout.ms", SEND_MAX_MS);
         let (report, acks) = mpsc::unbounded_channel();
-        let producer = ThreadedProducer::from_config_and_context(&client, Reports(report))?;
+        let producer = Arc::new(BaseProducer::from_config_and_context(&client, Reports(report))?);
+        let polled = Arc::downgrade(&producer);
+        let poll = move || {
+            while let Some(producer) = polled.upgrade() {
+                producer.poll(POLL);
+            }
+        };
+        let thread = std::thread::Builder::new().name("kafka-sender".to_owned()).spawn(poll);
+        thread.map_err(|error| KafkaFault::Unreachable(format!("no thread can be started: {error}")))?;
         Ok(Sender { kafka: self.clone(), producer, acks })
     }
 }
@@ -75,6 +90,13 @@ impl Sender {
     /// What became of the next event, if that is known already.
     pub fn ack_now(&mut self) -> Option<Ack> {
         self.acks.try_recv().ok()
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // What is not sent yet would only be doubled by the next attempt.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
     }
 }
 

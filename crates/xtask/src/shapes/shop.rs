@@ -124,6 +124,8 @@ impl Shop {
         self.processes.push(child);
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         ensure!(lines.any(|line| line.starts_with("SwiftCart is open")), "a process of the shop ended before it was open");
+        // What it says later has a reader, too.
+        std::thread::spawn(move || lines.for_each(drop));
         Ok(())
     }
 
