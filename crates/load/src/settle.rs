@@ -23,6 +23,8 @@ const ASKED_MAX: usize = 32;
 
 /// How often it is looked whether the shop has come to rest.
 const LOOK_EVERY_MS: Millis = 500;
+/// How long a breach must stay in a shop at rest before it counts.
+const UNSOUND_MS: Millis = 5000;
 
 #[derive(Deserialize)]
 struct CartView {
@@ -80,12 +82,16 @@ pub(crate) async fn audit_at_rest(
 ) -> Result<Report, LoadError> {
     let options = audit::Options { url: url.to_owned(), token: admin.fresh_token().await?, quiescent: true };
     let until = runtime.now().plus_ms(within_ms);
+    let mut unsound_since = None;
     loop {
         while !audit::in_flight(runtime.clone(), &options).await?.is_empty() && runtime.now() < until {
             runtime.sleep(LOOK_EVERY_MS).await;
         }
         let report = audit::run(runtime.clone(), options.clone()).await?;
-        if report.in_flight.is_empty() || runtime.now() >= until {
+        // A worker may be about to ask the provider for what it has just heard: a breach counts if it stays.
+        let unsound_ms = if report.is_clean() { 0 } else { runtime.now().since_ms(*unsound_since.get_or_insert(runtime.now())) };
+        let is_seen = report.is_clean() || unsound_ms >= UNSOUND_MS;
+        if (report.in_flight.is_empty() && is_seen) || runtime.now() >= until {
             return Ok(report);
         }
         runtime.sleep(LOOK_EVERY_MS).await;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How often the worker looks for questions that are due again; for new ones it looks on every commit.
+    /// How often the worker looks for questions that are due; for those of its own process it looks on every commit.
     pub worker_every_ms: Millis,
     /// Questions to the provider under way at once.
     pub calls_max: usize,
@@ -53,7 +53,7 @@ impl std::fmt::Debug for ProviderConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            worker_every_ms: 1000,
+            worker_every_ms: 100,
             calls_max: 64,
             call_timeout_ms: 10_000,
             retry_first_ms: 200,
