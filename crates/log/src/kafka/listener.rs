@@ -28,7 +28,7 @@ const RECORDS_MAX: usize = 512;
 const POLL: Duration = Duration::from_millis(100);
 /// How long a broker keeps a request when there is nothing to hear. What comes meanwhile is told at once; each request names
 /// every partition, so that many of them are what listening costs while nothing happens.
-const FETCH_WAIT_MAX_MS: &str = "500";
+const FETCH_WAIT_MAX_MS: &str = "100";
 /// After how long without a poll a member's partitions go to the others: longer than any batch takes.
 const POLL_MAX_MS: &str = "300000";
 /// How much of what lies in Kafka is fetched ahead, in KiB.
