@@ -1,7 +1,8 @@
 //! Apache Kafka as the log between processes and databases: where it is, which topics a shop needs there, who sends to it
-//! (`sender`) and who listens (`listener`). Leaves what is sent, and what is done with what is heard, to `engine`.
+//! (`sender`), who listens (`listener`) and where partitions end (`ends`). Leaves what is sent, and what is done with what is heard, to `engine`.
 
 mod connection;
+mod ends;
 mod listener;
 mod record;
 mod sender;
@@ -24,6 +25,7 @@ pub use sender::{Ack, Sender};
 pub struct Kafka {
     config: Arc<KafkaConfig>,
     partitions: u16,
+    asker: Arc<ends::Asker>,
 }
 
 /// Why Kafka did not do what it was asked for.
@@ -68,7 +70,7 @@ impl Kafka {
     /// The Kafka that `config` names, with one partition of every topic for each of the shop's `partitions` buckets.
     #[must_use]
     pub fn new(config: &KafkaConfig, partitions: u16) -> Self {
-        Self { config: Arc::new(config.clone()), partitions }
+        Self { config: Arc::new(config.clone()), partitions, asker: Arc::default() }
     }
 
     /// How often a relay says where each partition stands.

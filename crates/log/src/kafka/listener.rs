@@ -2,7 +2,6 @@
 //! what it heard. Where to read from is asked of whoever listens, never of Kafka: the offset that Kafka keeps is a courtesy
 //! to those who watch its lag. Leaves applying to `engine`.
 
-use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as StdSender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -26,9 +24,9 @@ use super::{Kafka, KafkaFault};
 const RECORDS_MAX: usize = 512;
 /// How long the thread waits for a record before it looks for a command.
 const POLL: Duration = Duration::from_millis(100);
-/// How long a broker keeps a request when there is nothing to hear. What comes meanwhile is told at once; each request names
-/// every partition, so that many of them are what listening costs while nothing happens.
-const FETCH_WAIT_MAX_MS: &str = "100";
+/// How long a broker keeps a request when there is nothing to hear. What comes meanwhile is told at once. Each request names every
+/// partition, so that many of them are what listening costs while nothing happens.
+const FETCH_WAIT_MAX_MS: &str = "500";
 /// After how long without a poll a member's partitions go to the others: longer than any batch takes.
 const POLL_MAX_MS: &str = "300000";
 /// How much of what lies in Kafka is fetched ahead, in KiB.
@@ -119,7 +117,7 @@ impl Kafka {
 }
 
 impl Listener {
-    /// What is heard next; nothing once it has left the group, or was thrown out for good.
+    /// What is heard next; nothing once it has left the group.
     pub async fn heard(&mut self) -> Option<Heard> {
         self.heard.recv().await
     }
@@ -152,7 +150,7 @@ impl Listener {
     }
 }
 
-/// Polls until nobody listens any more, or the member is thrown out for good; then leaves the group.
+/// Polls until nobody listens any more, then leaves the group.
 fn listen(consumer: &BaseConsumer<Membership>, commands: &Receiver<Command>) {
     let mut wait = POLL;
     loop {
@@ -164,11 +162,6 @@ fn listen(consumer: &BaseConsumer<Membership>, commands: &Receiver<Command>) {
         let context = consumer.context();
         let waiting = match consumer.poll(wait) {
             Some(Ok(message)) => context.keep(&message),
-            // As when another member has come by the same name: this client hears nothing any more, a new one will.
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                tracing::info!(%error, "Kafka: this member is over");
-                return;
-            }
             Some(Err(error)) => {
                 tracing::info!(%error, "Kafka: nothing heard");
                 0
@@ -191,7 +184,7 @@ fn obey(consumer: &BaseConsumer<Membership>, command: Command) {
             let sought = seek(consumer, &context.kafka, &partitions);
             context.tell(Heard::Sought(partitions.into_iter().map(|(partition, _)| partition).collect(), sought));
         }
-        Command::Ends => consumer.context().tell(Heard::Ends(ends(consumer))),
+        Command::Ends => ask_ends(consumer),
         Command::Note(partitions) => {
             let list = list(&consumer.context().kafka, &partitions, |offset| Offset::Offset(*offset));
             // A courtesy: nothing rests on it.
@@ -206,25 +199,17 @@ fn seek(consumer: &BaseConsumer<Membership>, kafka: &Kafka, partitions: &[(Parti
     Ok(())
 }
 
-fn ends(consumer: &BaseConsumer<Membership>) -> Result<Vec<End>, KafkaFault> {
-    let kafka = &consumer.context().kafka;
-    let mut list = consumer.assignment()?;
-    if list.count() == 0 {
-        return Ok(Vec::new());
-    }
-    // In the place of a time, these ask for the first record and for what comes after the last one.
-    let mut offsets = |bound: Offset| -> Result<Vec<(Partition, i64)>, KafkaFault> {
-        list.set_all_offsets(bound)?;
-        let answer = consumer.offsets_for_times(list.clone(), CALL_MAX)?;
-        let offset = |element: &TopicPartitionListElem<'_>| {
-            let partition = partition_of(kafka, element.topic(), element.partition())?;
-            Some((partition, element.offset().to_raw().filter(|offset| *offset >= 0)?))
-        };
-        Ok(answer.elements().iter().filter_map(offset).collect())
+/// Asks beside the listening, which must not wait for the answer.
+fn ask_ends(consumer: &BaseConsumer<Membership>) {
+    let (kafka, tell) = (consumer.context().kafka.clone(), consumer.context().tell.clone());
+    let assigned = consumer.assignment();
+    let ask = move || {
+        let ends = assigned.map_err(KafkaFault::from).and_then(|assigned| kafka.ends(assigned));
+        // Who does not listen any more needs no answer.
+        let _ = tell.blocking_send(Heard::Ends(ends));
     };
-    let starts: HashMap<Partition, i64> = offsets(Offset::Beginning)?.into_iter().collect();
-    let ends = offsets(Offset::End)?.into_iter();
-    Ok(ends.filter_map(|(partition, end)| Some(End { start: *starts.get(&partition)?, partition, end })).collect())
+    // Without a thread there is no answer, and it is asked again.
+    let _ = std::thread::Builder::new().name("kafka-ends".to_owned()).spawn(ask);
 }
 
 fn start(offset: i64) -> Offset {
@@ -243,7 +228,7 @@ fn list<T>(
     Ok(list)
 }
 
-fn partition_of(kafka: &Kafka, name: &str, number: i32) -> Option<Partition> {
+pub(super) fn partition_of(kafka: &Kafka, name: &str, number: i32) -> Option<Partition> {
     Some((kafka.topic_of(name)?.to_owned(), Bucket(u16::try_from(number).ok()?)))
 }
 
