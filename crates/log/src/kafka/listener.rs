@@ -117,7 +117,7 @@ impl Kafka {
 }
 
 impl Listener {
-    /// What is heard next; nothing once it has left the group.
+    /// What is heard next; nothing once it has left the group, or was thrown out for good.
     pub async fn heard(&mut self) -> Option<Heard> {
         self.heard.recv().await
     }
@@ -150,7 +150,7 @@ impl Listener {
     }
 }
 
-/// Polls until nobody listens any more, then leaves the group.
+/// Polls until nobody listens any more, or the member is thrown out for good; then leaves the group.
 fn listen(consumer: &BaseConsumer<Membership>, commands: &Receiver<Command>) {
     let mut wait = POLL;
     loop {
@@ -162,6 +162,11 @@ fn listen(consumer: &BaseConsumer<Membership>, commands: &Receiver<Command>) {
         let context = consumer.context();
         let waiting = match consumer.poll(wait) {
             Some(Ok(message)) => context.keep(&message),
+            // As when another member has come by the same name: this client hears nothing any more, a new one will.
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                tracing::info!(%error, "Kafka: this member is over");
+                return;
+            }
             Some(Err(error)) => {
                 tracing::info!(%error, "Kafka: nothing heard");
                 0
