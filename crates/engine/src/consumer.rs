@@ -2,10 +2,10 @@
 //! What comes out of order is not applied and not lost: the partition's place stays before it, and it is read again once
 //! what was missing has come, or from the beginning if it does not. Leaves Kafka to `log` and effects to `subscription`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use kernel::{Fault, Millis, Timestamp, fail_point};
 use log::{Admission, End, Heard, Kafka, Listener, LogEvent, Partition, Record};
 use tokio::sync::watch;
@@ -29,9 +29,6 @@ const FAILED_PAUSE_MS: (Millis, Millis) = (20, 2000);
 /// How often events are tried that cannot be decided at this moment, before they are read again.
 const TRIES_MAX: u32 = 8;
 
-/// How many records of each service's topics are not read yet, as far as this process has them to read.
-pub(crate) type Unread = Arc<Mutex<BTreeMap<&'static str, i64>>>;
-
 /// One member of one of a service's groups.
 pub(crate) struct Consumer {
     pub(crate) handle: Handle,
@@ -42,7 +39,6 @@ pub(crate) struct Consumer {
     pub(crate) leadership: Leadership,
     /// Told whether everything that was there has been applied.
     pub(crate) caught_up: watch::Sender<bool>,
-    pub(crate) unread: Unread,
 }
 
 impl Consumer {
@@ -50,7 +46,7 @@ impl Consumer {
     pub(crate) async fn run(self) {
         let mut pause_ms = FAILED_PAUSE_MS.0;
         while self.leadership.held().await.is_some() {
-            let Err(fault) = guarded(self.follow()).await else { continue };
+            let Err(fault) = guarded(self.follow(&mut pause_ms)).await else { continue };
             self.caught_up.send_replace(false);
             tracing::warn!(service = self.handle.service, %fault, "listening to Kafka again");
             self.leadership.pause(pause_ms).await;
@@ -76,17 +72,20 @@ impl Consumer {
         }
     }
 
-    async fn follow(&self) -> Result<(), Fault> {
+    /// Listens as one member, until it leaves or is thrown out.
+    async fn follow(&self, pause_ms: &mut Millis) -> Result<(), Fault> {
         let topics = self.topics();
         let names: Vec<&str> = topics.keys().copied().collect();
         let listener = self.kafka.listen(&self.group(), &names)?;
-        Following { consumer: self, topics, listener, partitions: HashMap::new(), assigned: false, asked_at: None }.run().await
+        let partitions = HashMap::new();
+        Following { consumer: self, topics, listener, partitions, assigned: false, asked_at: None }.run(pause_ms).await
     }
 }
 
 /// A partition that is ours.
-#[derive(Default)]
 struct Standing {
+    /// Whose it is, by its number among the subscriptions.
+    of: usize,
     /// After the last record that was heard.
     next: i64,
     /// Up to where it must be read before the service knows what it should; unknown at first.
@@ -116,6 +115,16 @@ struct Held {
 }
 
 impl Standing {
+    /// Of the subscription `of`, to be read from `next` on.
+    fn new(of: usize, next: i64) -> Self {
+        Self { of, next, target: None, end: 0, noted: 0, held: None, seeking: false }
+    }
+
+    /// How many of its records were not applied, as far as it is known where it ends.
+    fn unread(&self) -> i64 {
+        (self.end - self.held.map_or(self.next, |held| held.offset)).max(0)
+    }
+
     fn is_caught_up(&self) -> bool {
         self.held.is_none() && !self.seeking && self.target.is_some_and(|target| self.next >= target)
     }
@@ -133,7 +142,7 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    async fn run(mut self) -> Result<(), Fault> {
+    async fn run(mut self, pause_ms: &mut Millis) -> Result<(), Fault> {
         let leadership = self.consumer.leadership.clone();
         let (mut leaving, mut looked_at) = (false, self.now());
         loop {
@@ -148,13 +157,16 @@ impl Following<'_> {
                     None => return Err(Fault::unavailable("Kafka has thrown this member out", 1000)),
                     // What it has heard and not applied, whoever has its partitions next hears again.
                     Some(Heard::Records(_)) if leaving => {}
-                    Some(heard) => self.hear(heard).await?,
+                    Some(heard) => {
+                        self.hear(heard).await;
+                        *pause_ms = FAILED_PAUSE_MS.0;
+                    }
                 },
                 () = self.consumer.handle.runtime.sleep(LOOK_MS) => {}
             }
             if self.now().since_ms(looked_at) >= LOOK_MS && !leaving {
                 looked_at = self.now();
-                self.look().await?;
+                self.look().await;
             }
             self.tell();
         }
@@ -164,13 +176,14 @@ impl Following<'_> {
         self.consumer.handle.runtime.now()
     }
 
-    async fn hear(&mut self, heard: Heard) -> Result<(), Fault> {
+    async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Assigned { partitions, from } => {
                 let places = self.places().await;
                 let offsets: Vec<i64> = partitions.iter().map(|partition| places.get(partition).copied().unwrap_or(0)).collect();
                 for (partition, next) in partitions.into_iter().zip(&offsets) {
-                    self.partitions.insert(partition, Standing { next: *next, ..Standing::default() });
+                    let of = self.topics.get(partition.0.as_str()).copied();
+                    self.partitions.extend(of.map(|of| (partition, Standing::new(of, *next))));
                 }
                 (self.assigned, self.asked_at) = (true, None);
                 // A listener that has ended does not need it.
@@ -182,7 +195,7 @@ impl Following<'_> {
                 }
                 drop(done);
             }
-            Heard::Records(records) => self.take(records).await?,
+            Heard::Records(records) => self.take(records).await,
             Heard::Sought(partitions, sought) => {
                 if let Err(fault) = &sought {
                     tracing::debug!(service = self.consumer.handle.service, %fault, "not read again yet");
@@ -194,7 +207,6 @@ impl Following<'_> {
                 Err(fault) => tracing::debug!(service = self.consumer.handle.service, %fault, "ends not learned"),
             },
         }
-        Ok(())
     }
 
     /// From where each partition is to be read; asked until the database answers, since it may not be guessed.
@@ -214,52 +226,45 @@ impl Following<'_> {
     }
 
     /// Applies records, those of all subscriptions at once, and notes which partitions cannot move on.
-    async fn take(&mut self, records: Vec<Record>) -> Result<(), Fault> {
+    async fn take(&mut self, records: Vec<Record>) {
         let mut batches: Vec<Vec<(LogEvent, i64)>> = vec![Vec::new(); self.consumer.subscriptions.len()];
         let mut taken: Vec<Vec<(Partition, i64, i64)>> = vec![Vec::new(); batches.len()];
         // A place is where the batch begins, or before what is held: nothing before it is missing, whatever becomes of these.
         let mut places: HashMap<Partition, i64> = HashMap::new();
         for Record { event, offset } in records {
             let partition = (event.topic.clone(), event.partition);
-            let (Some(at), Some(standing)) = (self.topics.get(event.topic.as_str()), self.partitions.get_mut(&partition)) else {
-                continue;
-            };
-            if standing.seeking {
-                continue;
-            }
+            let Some(standing) = self.partitions.get_mut(&partition).filter(|standing| !standing.seeking) else { continue };
             standing.next = offset + 1;
             let begins = || standing.held.map_or(offset, |held| held.offset.min(offset));
             let place = *places.entry(partition.clone()).or_insert_with(begins);
-            taken[*at].push((partition, offset, event.seq));
-            batches[*at].push((event, place));
+            taken[standing.of].push((partition, offset, event.seq));
+            batches[standing.of].push((event, place));
         }
         fail_point("engine.consumer-before-apply");
         let applying = batches.into_iter().enumerate().map(|(at, batch)| self.apply(at, batch));
-        let applied = try_join_all(applying).await?;
+        let applied = join_all(applying).await;
         fail_point("engine.consumer-after-apply");
-        for (at, admissions) in applied.into_iter().enumerate() {
-            for (index, (partition, offset, seq)) in std::mem::take(&mut taken[at]).into_iter().enumerate() {
+        for (admissions, taken) in applied.into_iter().zip(taken) {
+            for (index, (partition, offset, seq)) in taken.into_iter().enumerate() {
                 // Those that could not be decided are read again like those that came too early.
                 let admission = admissions.as_ref().map_or(Admission::Gap, |admissions| admissions[index]);
                 self.note(&partition, offset, seq, admission);
             }
         }
-        Ok(())
     }
 
     /// What the cursors said to a batch of one subscription; nothing if it cannot be decided for now.
-    async fn apply(&self, at: usize, batch: Vec<(LogEvent, i64)>) -> Result<Option<Vec<Admission>>, Fault> {
+    async fn apply(&self, at: usize, batch: Vec<(LogEvent, i64)>) -> Option<Vec<Admission>> {
         let (subscription, handle) = (&self.consumer.subscriptions[at], &self.consumer.handle);
-        if let Some((oldest, _)) = batch.first() {
-            subscription.lag(self.consumer.taken).stands(oldest.said_at());
-        }
+        let Some((oldest, _)) = batch.first() else { return Some(Vec::new()) };
+        subscription.lag(self.consumer.taken).stands(oldest.said_at());
         let mut pause_ms = FAILED_PAUSE_MS.0;
         for _ in 0..TRIES_MAX {
-            if subscription.breaker.stopped().is_some() || batch.is_empty() {
-                return Ok(batch.is_empty().then(Vec::new));
+            if subscription.breaker.stopped().is_some() {
+                return None;
             }
             match handle.apply_at(subscription, batch.clone()).await {
-                Ok(admissions) => return Ok(Some(admissions)),
+                Ok(admissions) => return Some(admissions),
                 Err(fault) => tracing::warn!(service = handle.service, log = subscription.to, %fault, "not applied yet"),
             }
             if !self.consumer.leadership.is_held() {
@@ -271,7 +276,7 @@ impl Following<'_> {
         if let Some(why) = subscription.breaker.stopped() {
             tracing::error!(service = handle.service, log = subscription.to, why, "a subscription has stopped");
         }
-        Ok(None)
+        None
     }
 
     /// Notes what a cursor said: a partition is held from the first record on that came too early, until that has been applied.
@@ -288,7 +293,7 @@ impl Following<'_> {
     }
 
     /// Reads again what is held, and asks where the partitions end.
-    async fn look(&mut self) -> Result<(), Fault> {
+    async fn look(&mut self) {
         let now = self.now();
         if self.asked_at.is_none_or(|at| now.since_ms(at) >= ENDS_EVERY_MS) && !self.partitions.is_empty() {
             self.asked_at = Some(now);
@@ -298,18 +303,14 @@ impl Following<'_> {
                 self.listener.note(moved);
             }
         }
-        let is_due = |held: &Held| held.healed || held.again_at <= now;
-        let mut due: Vec<Partition> = Vec::new();
-        for (partition, standing) in &self.partitions {
-            let stopped = || self.topics.get(partition.0.as_str()).is_some_and(|at| self.is_stopped(*at));
-            if standing.held.as_ref().is_some_and(is_due) && !standing.seeking && !stopped() {
-                due.push(partition.clone());
-            }
-        }
+        let due = self.due(now);
         if due.is_empty() {
-            return Ok(());
+            return;
         }
-        let places = places(&self.consumer.handle).await?;
+        let places = match places(&self.consumer.handle).await {
+            Ok(places) => places,
+            Err(fault) => return tracing::debug!(service = self.consumer.handle.service, %fault, "places not read"),
+        };
         let mut seeks = Vec::with_capacity(due.len());
         for partition in due {
             let place = places.get(&partition).copied().unwrap_or(0);
@@ -331,7 +332,14 @@ impl Following<'_> {
             seeks.push((partition, from));
         }
         self.listener.seek(seeks);
-        Ok(())
+    }
+
+    /// The partitions that are to be read again: not those of a subscription that has stopped, which wait until it goes on.
+    fn due(&self, now: Timestamp) -> Vec<Partition> {
+        let stopped = |of: usize| self.consumer.subscriptions[of].breaker.stopped().is_some();
+        let is_due = |standing: &Standing| standing.held.is_some_and(|held| held.healed || held.again_at <= now);
+        let due = self.partitions.iter().filter(|(_, standing)| is_due(standing) && !standing.seeking && !stopped(standing.of));
+        due.map(|(partition, _)| partition.clone()).collect()
     }
 
     /// How far partitions were read in which something was read since Kafka was last told.
@@ -344,10 +352,6 @@ impl Following<'_> {
             }
         }
         moved
-    }
-
-    fn is_stopped(&self, at: usize) -> bool {
-        self.consumer.subscriptions[at].breaker.stopped().is_some()
     }
 
     /// From now on these are read from elsewhere; what is held is held anew if it still cannot be applied.
@@ -372,22 +376,20 @@ impl Following<'_> {
         }
     }
 
-    /// Tells how much is unread, and whether everything that was there has been applied.
+    /// Tells whether everything that was there has been applied, and how much of each subscription has not.
     fn tell(&self) {
         let caught_up = self.assigned && self.partitions.values().all(Standing::is_caught_up);
         self.consumer.caught_up.send_if_modified(|before| std::mem::replace(before, caught_up) != caught_up);
-        let mut unread: BTreeMap<&'static str, i64> =
-            self.topics.values().map(|at| (self.consumer.subscriptions[*at].to, 0)).collect();
-        for ((topic, _), standing) in &self.partitions {
-            let Some(at) = self.topics.get(topic.as_str()) else { continue };
-            let left = (standing.end - standing.held.map_or(standing.next, |held| held.offset)).max(0);
-            *unread.entry(self.consumer.subscriptions[*at].to).or_default() += left;
+        let mut left = vec![(0, None::<Timestamp>); self.consumer.subscriptions.len()];
+        for standing in self.partitions.values() {
+            let (unread, since) = &mut left[standing.of];
+            *unread += standing.unread();
+            *since = [*since, standing.held.map(|held| held.since)].into_iter().flatten().min();
         }
-        self.consumer.unread.lock().unwrap_or_else(PoisonError::into_inner).extend(unread);
-        for (at, subscription) in self.consumer.subscriptions.iter().enumerate() {
-            let held = self.partitions.iter().filter(|((topic, _), _)| self.topics.get(topic.as_str()) == Some(&at));
-            let since = held.filter_map(|(_, standing)| standing.held.map(|held| held.since)).min();
-            subscription.lag(self.consumer.taken).stands(since);
+        for (subscription, (unread, since)) in self.consumer.subscriptions.iter().zip(left) {
+            let lag = subscription.lag(self.consumer.taken);
+            lag.counts(unread);
+            lag.stands(since);
         }
     }
 }

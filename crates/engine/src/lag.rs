@@ -1,5 +1,5 @@
-//! How old the oldest event is that somebody on the way of a log has met and not dealt with yet: set by whoever reads, relays
-//! or consumes it, told as seconds. Leaves how many there are to `service`, which asks the log.
+//! How old the oldest event is that somebody on the way of a log has met and not dealt with yet, and how many there are where
+//! the database cannot tell: set by whoever reads, relays or consumes it. Leaves how many of an outbox there are to `service`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,28 +10,41 @@ const CAUGHT_UP: i64 = i64::MAX;
 
 /// The lag of one reader of a log in this process. Nothing is told of it while another process reads.
 #[derive(Debug)]
-pub(crate) struct Lag(AtomicI64);
+pub(crate) struct Lag {
+    said_at: AtomicI64,
+    unread: AtomicI64,
+}
 
 impl Default for Lag {
     fn default() -> Self {
-        Self(AtomicI64::new(NOBODY_READS))
+        Self { said_at: AtomicI64::new(NOBODY_READS), unread: AtomicI64::new(0) }
     }
 }
 
 impl Lag {
     /// The oldest event that is not dealt with was said at `said_at`; `None` if all are.
     pub(crate) fn stands(&self, said_at: Option<Timestamp>) {
-        self.0.store(said_at.map_or(CAUGHT_UP, Timestamp::as_micros), Ordering::Relaxed);
+        self.said_at.store(said_at.map_or(CAUGHT_UP, Timestamp::as_micros), Ordering::Relaxed);
     }
 
     /// This process does not read the log any more.
     pub(crate) fn leave(&self) {
-        self.0.store(NOBODY_READS, Ordering::Relaxed);
+        self.said_at.store(NOBODY_READS, Ordering::Relaxed);
+    }
+
+    /// So many records are there for this process that it has not read.
+    pub(crate) fn counts(&self, unread: i64) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    /// How many records this process has not read, as it last knew.
+    pub(crate) fn unread(&self) -> i64 {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// How old the oldest event is that is not dealt with, 0 if all are; `None` if this process does not read the log.
     pub(crate) fn age_ms(&self, now: Timestamp) -> Option<Millis> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.said_at.load(Ordering::Relaxed) {
             NOBODY_READS => None,
             CAUGHT_UP => Some(0),
             said_at => Some(now.since_ms(Timestamp::from_micros(said_at)).max(0)),

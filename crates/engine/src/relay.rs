@@ -4,8 +4,9 @@
 //! would leave out what was never sent. Leaves the way into Kafka to `log`.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::pending;
 
-use kernel::{Bucket, Fault, Millis, Timestamp, TraceContext, fail_point};
+use kernel::{BoxFuture, Bucket, Fault, Millis, Timestamp, TraceContext, fail_point};
 use log::{Ack, BEACON, Kafka, KafkaFault, LogEvent, Outbox, READ_EVENTS_MAX, Sender, Tails, Wakes};
 use serde::{Deserialize, Serialize};
 
@@ -59,30 +60,42 @@ impl Relay {
         let tails = outbox.tails_at(mark.seq).await.map_err(fault_of)?;
         let mut committed = self.wakes.of(self.handle.service);
         let mut run = Run::new(self.kafka.sender()?, &mark, tails, self.handle.runtime.now());
+        let mut saving: Option<BoxFuture<'_, Result<i64, Fault>>> = None;
         while self.leadership.is_held() {
-            committed.mark_unchanged();
             run.fill(&outbox).await?;
             while let Some(ack) = run.sender.ack_now() {
                 run.acknowledged(ack)?;
             }
             self.handle.meters.relay.stands(run.oldest_said_at());
             let now = self.handle.runtime.now();
-            if run.is_mark_due(now) {
-                self.save_mark(&outbox, &mut run, mark.epoch).await?;
-                *pause_ms = FAILED_PAUSE_MS.0;
+            if saving.is_none() && run.is_mark_due(now) {
+                // Beside the sending, which must not wait for a commit.
+                saving = Some(Box::pin(self.save_mark(&outbox, (run.saved, run.acked), mark.epoch)));
             }
             if run.is_idle() {
-                if self.mark(&outbox).await? != run.saved_mark(&mark) {
-                    return Ok(());
-                }
                 run.state(self.kafka.beacon_every_ms(), now)?;
             }
             let wait_ms = if run.acked > run.saved { MARK_EVERY_MS } else { LOOK_MS };
+            let saved = async {
+                match &mut saving {
+                    Some(saving) => saving.await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 ack = run.sender.ack(), if !run.under_way.is_empty() => run.acknowledged(ack)?,
-                _ = committed.changed(), if run.has_room() => {}
-                () = self.leadership.pause(wait_ms) => {}
+                saved = saved => {
+                    (run.saved, run.saved_at, saving) = (saved?, self.handle.runtime.now(), None);
+                    *pause_ms = FAILED_PAUSE_MS.0;
+                }
+                _ = committed.changed() => run.is_behind = true,
+                () = self.leadership.pause(wait_ms) => {
+                    run.is_behind = true;
+                    if run.is_idle() && self.mark(&outbox).await? != run.saved_mark(&mark) {
+                        return Ok(());
+                    }
+                }
             }
         }
         Ok(())
@@ -95,15 +108,13 @@ impl Relay {
         Ok(found.map_or(RelayMark { service, source, seq: 0, epoch: 0 }, |(mark, _)| mark))
     }
 
-    /// Moves the mark to the end of the run; refused if another relay, or `republish`, has moved it meanwhile.
-    async fn save_mark(&self, outbox: &Outbox, run: &mut Run, epoch: i64) -> Result<(), Fault> {
-        let trace = TraceContext::start(&mut self.handle.runtime.draw());
-        let (source, from, to) = (outbox.source().to_owned(), run.saved, run.acked);
+    /// Moves the mark on and tells where it is; refused if another relay, or `republish`, has moved it meanwhile.
+    async fn save_mark(&self, outbox: &Outbox, (from, to): (i64, i64), epoch: i64) -> Result<i64, Fault> {
+        let (trace, source) = (TraceContext::start(&mut self.handle.runtime.draw()), outbox.source().to_owned());
         fail_point("engine.relay-before-mark");
         self.handle.decide(Lane::Saga, &trace, move |work| move_mark(work, &source, (from, to), epoch)).await?;
         fail_point("engine.relay-after-mark");
-        (run.saved, run.saved_at) = (to, self.handle.runtime.now());
-        Ok(())
+        Ok(to)
     }
 }
 
@@ -189,6 +200,8 @@ struct Run {
     tails: Tails,
     /// The last event that was handed to the sender.
     sent: i64,
+    /// Whether there may be more in the outbox.
+    is_behind: bool,
     /// The events after `acked` up to `sent`, and which of them are acknowledged.
     under_way: VecDeque<(i64, bool)>,
     /// The first event of each read that is under way, and when that was said.
@@ -214,6 +227,7 @@ impl Run {
             sender,
             tails,
             sent: seq,
+            is_behind: true,
             under_way,
             reads,
             acked: seq,
@@ -244,7 +258,7 @@ impl Run {
 
     /// Hands the next events to the sender, as many as there are and there is room for.
     async fn fill(&mut self, outbox: &Outbox) -> Result<(), Fault> {
-        while self.has_room() {
+        while self.is_behind && self.has_room() {
             let events = outbox.read_all(self.sent, &mut self.tails).await.map_err(fault_of)?;
             self.reads.extend(events.first().and_then(|first| Some((first.seq, first.said_at()?))));
             for event in &events {
@@ -253,9 +267,7 @@ impl Run {
                 self.under_way.push_back((event.seq, false));
                 self.sent = event.seq;
             }
-            if events.len() < READ_EVENTS_MAX {
-                break;
-            }
+            self.is_behind = events.len() == READ_EVENTS_MAX;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! Leaves which services run where to the program that composes them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use kernel::{BoxFuture, Fault, Millis, Runtime};
@@ -12,7 +12,7 @@ use store::{Error, Migration, Read, Store, Table};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::age::Age;
-use crate::consumer::{Consumer, Unread};
+use crate::consumer::Consumer;
 use crate::executor::Executor;
 use crate::handle::{Handle, fault_of};
 use crate::jobs::Job;
@@ -77,7 +77,6 @@ pub struct Running {
     pub(crate) subscriptions: Vec<Arc<Subscription>>,
     ages: Vec<Age>,
     pub(crate) listens_to_kafka: bool,
-    unread: Unread,
     source: String,
     stop: watch::Sender<bool>,
     loops_ended: Mutex<mpsc::Receiver<()>>,
@@ -150,7 +149,7 @@ impl Running {
     /// How much of each log is unheard: of an outbox by its numbers, of Kafka by what this process still has to read.
     async fn unheard(&self) -> Result<BTreeMap<&'static str, i64>, Fault> {
         if self.listens_to_kafka {
-            return Ok(self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            return Ok(self.subscriptions.iter().map(|subscription| (subscription.to, subscription.unread())).collect());
         }
         let mut unheard = BTreeMap::new();
         for subscription in &self.subscriptions {
@@ -212,7 +211,6 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
         leadership
     };
     let leadership = lead("work");
-    let unread = Unread::default();
     let mut all_caught_up = Vec::new();
     let mut caught_up = || {
         let (caught_up, receiver) = watch::channel(false);
@@ -232,8 +230,8 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
                 continue;
             }
             let (handle, kafka, leadership) = (handle.clone(), kafka.clone(), present.clone());
-            let (caught_up, unread) = (caught_up(), unread.clone());
-            let consumer = Consumer { handle, kafka, subscriptions, taken, leadership, caught_up, unread };
+            let caught_up = caught_up();
+            let consumer = Consumer { handle, kafka, subscriptions, taken, leadership, caught_up };
             spawn("consumer", Box::pin(consumer.run()));
         }
     } else {
@@ -254,7 +252,7 @@ pub async fn start(service: Service, settings: &Settings) -> Result<Running, Err
     }
     let (loops_ended, executor_ended) = (Mutex::new(loops_ended), Mutex::new(executor_ended));
     let ages = service.ages;
-    Ok(Running { handle, subscriptions, ages, listens_to_kafka, unread, source: head.source, stop, loops_ended, executor_ended })
+    Ok(Running { handle, subscriptions, ages, listens_to_kafka, source: head.source, stop, loops_ended, executor_ended })
 }
 
 /// Lets the service hear others by Kafka from now on, or refuses to go back to outboxes.

@@ -113,6 +113,11 @@ impl Subscription {
         &self.lags[taken as usize]
     }
 
+    /// How many records of Kafka this process has not read.
+    pub(crate) fn unread(&self) -> i64 {
+        self.lags.iter().map(Lag::unread).sum()
+    }
+
     /// The larger of what its readers in this process are behind.
     pub(crate) fn lag_ms(&self, now: Timestamp) -> Option<Millis> {
         self.lags.iter().filter_map(|lag| lag.age_ms(now)).max()

@@ -1,15 +1,16 @@
 //! Events once and in order by Kafka, between databases: whoever relays and listens, however many, whatever dies. Leaves the
 //! chain by itself to `logs`.
 
-use engine::{Audience, Running, Settings, Trim};
-use futures_util::future::{join, join_all};
+use engine::{Audience, Settings, Trim};
+use futures_util::future::join;
 use log::{Kafka, KafkaConfig, Outbox, Security};
 use store::Store;
 use testkit::{KafkaServer, kafka, topic_prefix};
 
-use crate::support::{ENGINES, Process, bank, behind, counted, counter, heard, ready, say, trace, until};
+use crate::support::{
+    ACCOUNTS, ENGINES, Process, bank, behind, counted, counter, ready, say, shut_down, trace, until, until_heard,
+};
 
-const ACCOUNTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TOPICS: [&str; 1] = ["bank.accounts"];
 
 fn settings(servers: String, prefix: &str) -> KafkaConfig {
@@ -42,23 +43,6 @@ async fn at(servers: String) -> Kafka {
 fn process(store: &Store, kafka: &Kafka) -> Process {
     let process = Process::on(store.clone());
     Process { settings: Settings { kafka: Some(kafka.clone()), ..process.settings }, ..process }
-}
-
-async fn until_heard(counter: &Running, last: i64) {
-    until("all is heard", || async {
-        join_all(ACCOUNTS.map(|account| heard(&counter.handle, account))).await.iter().all(|(heard, _)| *heard >= last)
-    })
-    .await;
-    for account in ACCOUNTS {
-        assert_eq!(heard(&counter.handle, account).await, (last, 0), "{account}");
-    }
-    assert_eq!(counted(&counter.handle, "moved").await, last * 8, "each was counted once");
-}
-
-async fn shut_down(all: impl IntoIterator<Item = Running>) {
-    for running in all {
-        running.shut_down().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,27 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{Running, Service};
-use futures_util::future::{join, join_all};
+use engine::Service;
+use futures_util::future::join;
 use kernel::Draw;
 use log::{Admission, LogEvent, Outbox, link};
 use testkit::TestStore;
 
-use crate::support::{ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, trace, until};
-
-const ACCOUNTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
-
-/// Waits until all of the accounts were heard to `last`, and fails unless each event was applied once and in order.
-async fn until_heard(counter: &Running, last: i64) {
-    until("all is heard", || async {
-        join_all(ACCOUNTS.map(|account| heard(&counter.handle, account))).await.iter().all(|(heard, _)| *heard >= last)
-    })
-    .await;
-    for account in ACCOUNTS {
-        assert_eq!(heard(&counter.handle, account).await, (last, 0), "{account}");
-    }
-    assert_eq!(counted(&counter.handle, "moved").await, last * 8, "each was counted once");
-}
+use crate::support::{
+    ACCOUNTS, ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, trace, until, until_heard,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_readers_of_one_outbox_apply_each_event_once() {

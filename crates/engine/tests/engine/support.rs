@@ -11,6 +11,7 @@ use engine::{
     Behind, Command, Handle, KeyScope, Lane, Reply, Running, Service, Settings, Stop, Stored, Subscription, TokioRuntime, Work,
 };
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use kernel::{BoxFuture, Bucket, Buckets, Draw, Fault, Id, Millis, Runtime, Timestamp, TraceContext};
 use serde::{Deserialize, Serialize};
 use store::{Kind, Migration, PLATFORM, Read, Store};
@@ -285,6 +286,28 @@ pub(crate) async fn counted(handle: &Handle, name: &str) -> i64 {
 pub(crate) async fn heard(handle: &Handle, account: &str) -> (i64, i64) {
     let heard = handle.find::<Heard>(&(account.to_owned(),)).await.unwrap();
     heard.map_or((0, 0), |(heard, _)| (heard.last, heard.out_of_order))
+}
+
+/// Accounts enough to lie in every partition.
+pub(crate) const ACCOUNTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+/// Waits until all of the accounts were heard to `last`, and fails unless each event was applied once and in order.
+pub(crate) async fn until_heard(counter: &Running, last: i64) {
+    until("all is heard", || async {
+        join_all(ACCOUNTS.map(|account| heard(&counter.handle, account))).await.iter().all(|(heard, _)| *heard >= last)
+    })
+    .await;
+    for account in ACCOUNTS {
+        assert_eq!(heard(&counter.handle, account).await, (last, 0), "{account}");
+    }
+    assert_eq!(counted(&counter.handle, "moved").await, last * 8, "each was counted once");
+}
+
+/// Ends services, one after the other.
+pub(crate) async fn shut_down(all: impl IntoIterator<Item = Running>) {
+    for running in all {
+        running.shut_down().await;
+    }
 }
 
 /// What of the other's log a service has not heard.

@@ -1,13 +1,14 @@
 //! Clean-up of outboxes: what was said long ago and heard by everybody goes, whoever is slow loses nothing, and who comes too
 //! late is told so. Leaves how rows go to the tests of `store`.
 
-use engine::{Audience, Running, Service, Settings, Trim};
-use futures_util::future::join_all;
+use engine::{Audience, Service, Settings, Trim};
 use kernel::Millis;
 use log::Outbox;
 use store::Store;
 
-use crate::support::{ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, trace, until};
+use crate::support::{
+    ENGINES, Process, bank, behind, counted, counter, heard, hearing, plain, ready, say, shut_down, trace, until,
+};
 
 const TOPIC: &[&str] = &["bank.accounts"];
 const NOTHING: [Millis; 2] = [0, 10];
@@ -31,10 +32,6 @@ async fn outbox(store: &Store) -> Outbox {
 /// The number of the oldest event that is left, 0 if there is none.
 async fn oldest(store: &Store) -> i64 {
     outbox(store).await.first(TOPIC, 0, i64::MAX).await.unwrap().unwrap_or(0)
-}
-
-async fn shut_down(services: impl IntoIterator<Item = Running>) {
-    join_all(services.into_iter().map(async |running| running.shut_down().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

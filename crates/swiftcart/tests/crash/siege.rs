@@ -65,7 +65,7 @@ impl Siege {
         let (percent, seed) = (FAULTS_PERCENT.to_string(), seed.to_string());
         let bank = Bank::start(books.path(), &gateway, &["--faults-percent", &percent, "--faults-seed", &seed], &[]);
         let settings = std::fs::read_to_string(bank.settings()).expect("the settings of the shop");
-        let topology = Topology { database: &proxy.url, copies, kafka: Some(&kafka.address), settings: &settings };
+        let topology = Topology { database: &proxy.url, apart: &[], copies, kafka: Some(&kafka.address), settings: &settings };
         let environment = [&HASTY[..], &PATIENT, environment].concat();
         // Its processes start one after the other, and wait for the proxy, which has to run meanwhile.
         let cluster = tokio::task::block_in_place(|| Cluster::start_at(gateway, &topology, &environment));

@@ -22,6 +22,8 @@ const LOOKS_MAX: u32 = 1_000_000;
 pub(crate) struct Topology<'a> {
     /// The PostgreSQL that all share, which is up to date.
     pub(crate) database: &'a str,
+    /// Roles that have a PostgreSQL of their own instead.
+    pub(crate) apart: &'a [(&'static str, String)],
     /// How many processes of each role.
     pub(crate) copies: usize,
     /// The address of the Kafka by which they hear each other; without one they read each other's outboxes.
@@ -70,7 +72,10 @@ impl Cluster {
             let member = topology.kafka.map(|_| format!("member = \"{role}-{number}\"\n")).unwrap_or_default();
             std::fs::write(&config, format!("{settings}{member}")).expect("a file");
             let config = config.display().to_string();
-            let server = Server::try_start(address, directory.path(), &["--config", &config, "--role", role], &environment);
+            let mut arguments = vec!["--config", config.as_str(), "--role", role];
+            let own = topology.apart.iter().find(|(of, _)| *of == role);
+            arguments.extend(own.iter().flat_map(|(_, url)| ["--database", url.as_str()]));
+            let server = Server::try_start(address, directory.path(), &arguments, &environment);
             assert!(server.is_open(), "{role} ended before it was open");
             (server, directory)
         };

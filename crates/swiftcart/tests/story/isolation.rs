@@ -57,7 +57,8 @@ async fn isolate(struck: &[(&'static str, How)]) {
     let database = testkit::fresh(Engine::Postgres).await;
     migrate(&database.url);
     let kafka = testkit::kafka();
-    let mut cluster = Cluster::start(&Topology { database: &database.url, copies: 1, kafka: Some(&kafka), settings: "" });
+    let mut cluster =
+        Cluster::start(&Topology { database: &database.url, apart: &[], copies: 1, kafka: Some(&kafka), settings: "" });
     let clients = Clients::of(&cluster.gateway, cluster.process("notifications"));
     restart(cluster.one("identity", 0));
     let columns: Vec<(How, Column)> = std::thread::scope(|scope| {

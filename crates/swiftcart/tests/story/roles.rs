@@ -13,7 +13,7 @@ const LOOKS_MAX: u32 = 100_000;
 async fn cluster(copies: usize, settings: &str) -> (testkit::TestStore, Cluster) {
     let database = testkit::fresh(Engine::Postgres).await;
     migrate(&database.url);
-    let cluster = Cluster::start(&Topology { database: &database.url, copies, kafka: None, settings });
+    let cluster = Cluster::start(&Topology { database: &database.url, apart: &[], copies, kafka: None, settings });
     (database, cluster)
 }
 
